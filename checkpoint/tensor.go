@@ -1,0 +1,155 @@
+package checkpoint
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/bits"
+)
+
+// A Tensor is an array of numbers in a file, under its name there. Data is row-major and
+// little-endian, of no particular alignment. It belongs to the file: it must not be
+// written to, and is gone when the file is closed.
+type Tensor struct {
+	Name  string
+	DType string // as safetensors calls it: F32, BF16, I64, ...
+	Shape []int  // empty for a single number
+	Data  []byte
+}
+
+// widths are the bits of one element of each type that safetensors 0.6 knows.
+var widths = map[string]uint64{
+	"BOOL": 8, "U8": 8, "I8": 8, "U16": 16, "I16": 16, "U32": 32, "I32": 32, "U64": 64, "I64": 64,
+	"F16": 16, "BF16": 16, "F32": 32, "F64": 64, "C64": 64,
+	"F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4,
+}
+
+// Float32s returns the elements as float32: F32, F16 and BF16 exactly, F64 rounded to
+// the nearest float32, which is an infinity beyond its range. Other types are an error.
+func (t Tensor) Float32s() ([]float32, error) {
+	d := t.Data
+	switch t.DType {
+	case "F32":
+		return convert(t, 4, func(i int) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(d[i:])) })
+	case "F16":
+		return convert(t, 2, func(i int) float32 { return fromF16(binary.LittleEndian.Uint16(d[i:])) })
+	case "BF16":
+		return convert(t, 2, func(i int) float32 {
+			return math.Float32frombits(uint32(binary.LittleEndian.Uint16(d[i:])) << 16)
+		})
+	case "F64":
+		return convert(t, 8, func(i int) float32 {
+			return float32(math.Float64frombits(binary.LittleEndian.Uint64(d[i:])))
+		})
+	}
+	return nil, fmt.Errorf("checkpoint: tensor %q is %s, want F32, F16, BF16 or F64", t.Name, t.DType)
+}
+
+// Ints returns the elements as int64; those of BOOL are 0 and 1. Floating-point types,
+// and a U64 that an int64 cannot hold, are an error.
+func (t Tensor) Ints() ([]int64, error) {
+	d := t.Data
+	switch t.DType {
+	case "BOOL":
+		return convert(t, 1, func(i int) int64 { return int64(min(d[i], 1)) })
+	case "U8":
+		return convert(t, 1, func(i int) int64 { return int64(d[i]) })
+	case "I8":
+		return convert(t, 1, func(i int) int64 { return int64(int8(d[i])) })
+	case "U16":
+		return convert(t, 2, func(i int) int64 { return int64(binary.LittleEndian.Uint16(d[i:])) })
+	case "I16":
+		return convert(t, 2, func(i int) int64 { return int64(int16(binary.LittleEndian.Uint16(d[i:]))) })
+	case "U32":
+		return convert(t, 4, func(i int) int64 { return int64(binary.LittleEndian.Uint32(d[i:])) })
+	case "I32":
+		return convert(t, 4, func(i int) int64 { return int64(int32(binary.LittleEndian.Uint32(d[i:]))) })
+	case "I64":
+		return convert(t, 8, func(i int) int64 { return int64(binary.LittleEndian.Uint64(d[i:])) })
+	case "U64":
+		values, err := convert(t, 8, func(i int) int64 { return int64(binary.LittleEndian.Uint64(d[i:])) })
+		for i, v := range values {
+			if v < 0 {
+				return nil, fmt.Errorf("checkpoint: tensor %q: element %d is %d, more than int64 holds", t.Name, i, uint64(v))
+			}
+		}
+		return values, err
+	}
+	return nil, fmt.Errorf("checkpoint: tensor %q is %s, want an integer type or BOOL", t.Name, t.DType)
+}
+
+// convert reads the elements of t, each of size bytes, with at, which takes the place of
+// an element's first byte.
+func convert[T float32 | int64](t Tensor, size int, at func(i int) T) ([]T, error) {
+	if err := t.check(); err != nil {
+		return nil, fmt.Errorf("checkpoint: %w", err)
+	}
+	values := make([]T, len(t.Data)/size)
+	for i := range values {
+		values[i] = at(i * size)
+	}
+	return values, nil
+}
+
+// check tells whether Data is as long as Shape and DType say. A type that is not known
+// has no size to compare.
+func (t Tensor) check() error {
+	n, err := elements(t.Shape)
+	if err != nil {
+		return fmt.Errorf("tensor %q: %w", t.Name, err)
+	}
+	width, known := widths[t.DType]
+	if !known {
+		return nil
+	}
+	hi, size := bits.Mul64(uint64(n), width)
+	if hi != 0 || size%8 != 0 || size/8 > math.MaxInt64 {
+		return fmt.Errorf("tensor %q: %d elements of %d bits are not a number of bytes below 2^63", t.Name, n, width)
+	}
+	if size /= 8; size != uint64(len(t.Data)) {
+		return fmt.Errorf("tensor %q: %s %v takes %d bytes, but has %d", t.Name, t.DType, t.Shape, size, len(t.Data))
+	}
+	return nil
+}
+
+// maxDims is far beyond any tensor's, and keeps a hostile header small in memory.
+const maxDims = 64
+
+// elements is the product of a shape. That of its dimensions other than 0 must fit an
+// int too, so that whoever multiplies some of them is safe.
+func elements(shape []int) (int, error) {
+	if len(shape) > maxDims {
+		return 0, fmt.Errorf("shape has %d dimensions, want at most %d", len(shape), maxDims)
+	}
+	product, empty := uint64(1), false
+	for i, d := range shape {
+		if d < 0 {
+			return 0, fmt.Errorf("shape %v: dimension %d is %d, want 0 or more", shape, i, d)
+		}
+		if d == 0 {
+			empty = true
+			continue
+		}
+		hi, lo := bits.Mul64(product, uint64(d))
+		if hi != 0 || lo > math.MaxInt {
+			return 0, fmt.Errorf("shape %v has more than %d elements", shape, math.MaxInt)
+		}
+		product = lo
+	}
+	if empty {
+		return 0, nil
+	}
+	return int(product), nil
+}
+
+// fromF16 widens an IEEE 754 half, exactly; a NaN keeps its payload.
+func fromF16(h uint16) float32 {
+	sign, exp, frac := uint32(h>>15)<<31, uint32(h>>10&0x1f), uint32(h&0x3ff)
+	switch exp {
+	case 0x1f: // infinity or NaN
+		return math.Float32frombits(sign | 0xff<<23 | frac<<13)
+	case 0: // zero or subnormal: frac × 2^-24, which float32 holds as a normal number
+		return math.Float32frombits(sign | math.Float32bits(float32(frac)*(1.0/(1<<24))))
+	}
+	return math.Float32frombits(sign | (exp+127-15)<<23 | frac<<13)
+}

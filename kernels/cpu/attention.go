@@ -1,0 +1,147 @@
+package cpu
+
+import (
+	"math"
+
+	"quadrant/kernels"
+)
+
+// rotaryJob turns and stores one token per unit.
+type rotaryJob struct {
+	d              *Device
+	q, k, v        view[float32]
+	kCache, vCache kernels.Mat
+	angles         []float32 // per token of a sequence: cosines, then sines
+	seqs, past     int
+	headDim, half  int
+}
+
+func (j *rotaryJob) start(o *kernels.RotaryStore) {
+	j.q, j.k, j.v, j.kCache, j.vCache = f32(o.Q), f32(o.K), f32(o.V), o.KCache, o.VCache
+	j.seqs, j.past, j.headDim, j.half = o.Seqs, o.Past, o.HeadDim, o.Rotary/2
+	n := j.q.rows / j.seqs
+	j.angles = j.d.shared(2 * n * j.half)
+	for i := range j.half {
+		turn := math.Pow(o.Base, -2*float64(i)/float64(o.Rotary))
+		for t := range n {
+			sin, cos := math.Sincos(float64(o.Past+t) * turn)
+			at := j.angles[2*t*j.half:]
+			at[i], at[j.half+i] = float32(cos), float32(sin)
+		}
+	}
+	j.d.pool.do(j, j.q.rows, 4*(j.q.cols+2*j.k.cols))
+}
+
+func (j *rotaryJob) run(_, lo, hi int) {
+	n, length := j.q.rows/j.seqs, j.kCache.Rows/j.seqs
+	for i := lo; i < hi; i++ {
+		at := j.angles[2*(i%n)*j.half:]
+		j.turn(j.q.row(i), at)
+		j.turn(j.k.row(i), at)
+		row := i/n*length + j.past + i%n
+		store(j.kCache, row, j.k.row(i))
+		store(j.vCache, row, j.v.row(i))
+	}
+}
+
+func (j *rotaryJob) turn(x, angles []float32) {
+	if j.half == 0 {
+		return
+	}
+	cos, sin := angles[:j.half], angles[j.half:2*j.half]
+	for h := 0; h < len(x); h += j.headDim {
+		a, b := x[h:h+j.half], x[h+j.half:h+2*j.half]
+		for i, c := range cos {
+			s := sin[i]
+			a[i], b[i] = a[i]*c-b[i]*s, b[i]*c+a[i]*s
+		}
+	}
+}
+
+// store writes a row of a cache of either type.
+func store(cache kernels.Mat, row int, x []float32) {
+	at := cache.Off + row*cache.Stride
+	switch s := cache.Mem.(type) {
+	case []float32:
+		copy(s[at:][:len(x)], x)
+	case []uint16:
+		half := s[at:][:len(x)]
+		for i, v := range x {
+			half[i] = kernels.ToBF16(v)
+		}
+	}
+}
+
+// attendJob takes heads of blocks of queries. A block's keys are read once for all its
+// queries; scores are kept whole, so a softmax needs no second pass over the keys.
+type attendJob struct {
+	d                   *Device
+	dst, q              view[float32]
+	k, v                weights
+	seqs, past, headDim int
+	heads, share        int // share: query heads per key-value head
+	perSeq              int // blocks of one sequence
+	scale               float32
+}
+
+const queryBlock = 8
+
+func (j *attendJob) start(o *kernels.Attend) {
+	j.dst, j.q, j.k, j.v = f32(o.Dst), f32(o.Q), weightsOf(o.K), weightsOf(o.V)
+	j.seqs, j.past, j.headDim, j.scale = o.Seqs, o.Past, o.HeadDim, o.Scale
+	j.heads, j.share = o.Q.Cols/o.HeadDim, o.Q.Cols/o.K.Cols
+	n := j.q.rows / j.seqs
+	j.perSeq = blocks(n, queryBlock)
+	j.d.pool.do(j, j.seqs*j.perSeq*j.heads, min(n, queryBlock)*(j.past+n)*2*j.headDim)
+}
+
+func (j *attendJob) run(worker, lo, hi int) {
+	for u := lo; u < hi; u++ {
+		head, block := u%j.heads, u/j.heads
+		j.block(worker, block/j.perSeq, block%j.perSeq*queryBlock, head)
+	}
+}
+
+// block computes one head for the queries of a sequence from token t0 on.
+func (j *attendJob) block(worker, seq, t0, head int) {
+	n := j.q.rows / j.seqs
+	m := min(queryBlock, n-t0)
+	seen := j.past + t0 + m // keys that the last query sees
+	col, kvCol, length := head*j.headDim, head/j.share*j.headDim, j.k.rows/j.seqs
+	k, v := j.k.at(seq*length, kvCol), j.v.at(seq*length, kvCol)
+
+	// Asked for at the cache's length, so that scratch does not grow token by token.
+	temp := j.d.temp(worker, m*length+4*j.headDim)
+	p, widened := temp[:m*seen], temp[m*length:]
+	first := seq*n + t0
+	q := j.q.data[first*j.q.stride+col:]
+	if k.f != nil {
+		j.d.vec.Gemm(p, seen, q, j.q.stride, k.f, k.stride, m, seen, j.headDim)
+	} else {
+		j.d.vec.GemmBF16(p, seen, q, j.q.stride, k.b, k.stride, m, seen, j.headDim, widened)
+	}
+	for i := range m {
+		row := p[i*seen:][:seen-m+i+1] // later keys are not seen
+		softmax(j.d, row, j.scale)
+		out := j.dst.row(first + i)[col : col+j.headDim]
+		if v.f != nil {
+			j.d.vec.WeightedRows(out, row, v.f, v.stride)
+		} else {
+			j.d.vec.WeightedRowsBF16(out, row, v.b, v.stride)
+		}
+	}
+}
+
+// softmax is x = softmax(scale·x).
+func softmax(d *Device, x []float32, scale float32) {
+	top := float32(math.Inf(-1))
+	for i, v := range x {
+		v *= scale
+		x[i] = v
+		top = max(top, v)
+	}
+	r := 1 / d.vec.Exp(x, x, top)
+	for i := range x {
+		x[i] *= r
+	}
+}

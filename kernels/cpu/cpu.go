@@ -1,0 +1,255 @@
+// Package cpu carries out ops in main memory, in float32: goroutine-parallel blocked
+// loops in Go around a table of inner loops (internal/vec) that faster variants replace.
+//
+// Activations and sums are float32; weights and KV caches may be bf16 and are widened
+// exactly. Every sum is taken in an order that depends neither on the number of threads
+// nor on what else is in the batch, so that a sequence's numbers are the same bit for bit
+// alone and in company.
+package cpu
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"quadrant/kernels"
+	"quadrant/kernels/cpu/internal/vec"
+)
+
+// Device is the CPU. It is used by one goroutine, like every kernels.Device.
+type Device struct {
+	vec  vec.Funcs
+	pool *pool
+	err  error // first failure, until Sync
+
+	scratch [][]float32 // of each worker
+	table   []float32   // shared by workers: angles, gathered rows
+	jobs    jobs        // reused, so that an op allocates nothing
+}
+
+// Open returns the CPU, computing with the given number of threads; 0 means one per core
+// that the process may use.
+func Open(threads int) (*Device, error) {
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	if threads < 1 || threads > 1<<10 {
+		return nil, fmt.Errorf("cpu: %d threads, want 1 to 1024, or 0 for one per core", threads)
+	}
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		return nil, errors.New("cpu: this processor is big-endian; weights are stored little-endian")
+	}
+	d := &Device{vec: vec.Go(), pool: newPool(threads), scratch: make([][]float32, threads)}
+	d.jobs.bind(d)
+	// Workers know only the pool, so an unused device can be collected and end them.
+	runtime.AddCleanup(d, (*pool).close, d.pool)
+	return d, nil
+}
+
+// Name says which inner loops run: "cpu/go".
+func (d *Device) Name() string { return "cpu/" + d.vec.Name }
+
+// Threads is the number of goroutines that compute.
+func (d *Device) Threads() int { return d.pool.workers }
+
+// Alloc returns a matrix of zeros.
+func (d *Device) Alloc(t kernels.Type, rows, cols int) kernels.Mat {
+	m := kernels.Mat{Type: t, Rows: rows, Cols: cols, Stride: cols}
+	switch n := rows * cols; t {
+	case kernels.F32:
+		m.Mem = make([]float32, n)
+	case kernels.BF16:
+		m.Mem = make([]uint16, n)
+	case kernels.I32:
+		m.Mem = make([]int32, n)
+	}
+	return m
+}
+
+// Write copies src into dst.
+func (d *Device) Write(dst kernels.Mat, src []byte) { copy(memory(dst), src) }
+
+// Read copies src into dst.
+func (d *Device) Read(dst []byte, src kernels.Mat) { copy(dst, memory(src)) }
+
+// memory is the bytes of a contiguous matrix.
+func memory(m kernels.Mat) []byte {
+	n := m.Len()
+	if n == 0 {
+		return nil
+	}
+	var p unsafe.Pointer
+	switch s := m.Mem.(type) {
+	case []float32:
+		p = unsafe.Pointer(&s[m.Off : m.Off+n][0])
+	case []uint16:
+		p = unsafe.Pointer(&s[m.Off : m.Off+n][0])
+	case []int32:
+		p = unsafe.Pointer(&s[m.Off : m.Off+n][0])
+	}
+	return unsafe.Slice((*byte)(p), m.Bytes())
+}
+
+// Sync returns the first failure since the last Sync.
+func (d *Device) Sync() error {
+	err := d.err
+	d.err = nil
+	return err
+}
+
+func (d *Device) failf(format string, args ...any) {
+	if d.err == nil {
+		d.err = fmt.Errorf("cpu: "+format, args...)
+	}
+}
+
+// Do carries out op before it returns.
+func (d *Device) Do(op kernels.Op) {
+	if d.err != nil {
+		return
+	}
+	j := &d.jobs
+	switch o := op.(type) {
+	case *kernels.Enter, *kernels.Leave:
+	case *kernels.Zero:
+		d.zero(o)
+	case *kernels.Add:
+		j.add.start(o)
+	case *kernels.Embed:
+		d.embed(o)
+	case *kernels.NegExp:
+		j.negExp.start(o)
+	case *kernels.ArgMax:
+		j.argMax.start(o)
+	case *kernels.RMSNorm:
+		j.norm.startRMS(o)
+	case *kernels.LayerNorm:
+		j.norm.startLayer(o)
+	case *kernels.MatMul:
+		j.matMul.start(o)
+	case *kernels.GroupedMatMul:
+		j.grouped.start(o)
+	case *kernels.Activation:
+		j.activation.start(o)
+	case *kernels.ConvSiLU:
+		j.conv.start(o)
+	case *kernels.Scan:
+		j.scan.start(o)
+	case *kernels.RotaryStore:
+		j.rotary.start(o)
+	case *kernels.Attend:
+		j.attend.start(o)
+	case *kernels.Sinkhorn:
+		d.sinkhorn(o)
+	case *kernels.Route:
+		j.route.start(o)
+	case *kernels.Sort:
+		d.sort(o)
+	case *kernels.Combine:
+		j.combine.start(o)
+	default:
+		panic(fmt.Sprintf("cpu: no kernel for %T", op))
+	}
+}
+
+// jobs holds one job of each kind: an op fills its job's fields and hands it to the pool.
+type jobs struct {
+	add        addJob
+	negExp     negExpJob
+	argMax     argMaxJob
+	norm       normJob
+	matMul     matMulJob
+	grouped    groupedJob
+	activation activationJob
+	conv       convJob
+	scan       scanJob
+	rotary     rotaryJob
+	attend     attendJob
+	route      routeJob
+	combine    combineJob
+}
+
+func (j *jobs) bind(d *Device) {
+	for _, own := range []**Device{
+		&j.add.d, &j.negExp.d, &j.argMax.d, &j.norm.d, &j.matMul.d, &j.grouped.d, &j.activation.d,
+		&j.conv.d, &j.scan.d, &j.rotary.d, &j.attend.d, &j.route.d, &j.combine.d,
+	} {
+		*own = d
+	}
+}
+
+// A view is a matrix of F32 or I32 with its memory in hand.
+type view[T any] struct {
+	data               []T // from the first element on
+	rows, cols, stride int
+}
+
+func (v view[T]) row(i int) []T { return v.data[i*v.stride:][:v.cols] }
+
+func (v view[T]) none() bool { return v.rows == 0 }
+
+func of[T any](m kernels.Mat) view[T] {
+	if m.None() {
+		return view[T]{}
+	}
+	return view[T]{m.Mem.([]T)[m.Off:], m.Rows, m.Cols, m.Stride}
+}
+
+func f32(m kernels.Mat) view[float32] { return of[float32](m) }
+func i32(m kernels.Mat) view[int32]   { return of[int32](m) }
+
+// vector is the one row of m, nil where m is absent.
+func vector(m kernels.Mat) []float32 {
+	if m.None() {
+		return nil
+	}
+	return f32(m).row(0)
+}
+
+// weights is a matrix of any float type: one of its two slices is set.
+type weights struct {
+	f      []float32
+	b      []uint16
+	rows   int
+	stride int
+}
+
+func weightsOf(m kernels.Mat) weights {
+	w := weights{rows: m.Rows, stride: m.Stride}
+	switch s := m.Mem.(type) {
+	case []float32:
+		w.f = s[m.Off:]
+	case []uint16:
+		w.b = s[m.Off:]
+	}
+	return w
+}
+
+// at is w from row i and column j on.
+func (w weights) at(i, j int) weights {
+	off := i*w.stride + j
+	if w.f != nil {
+		w.f = w.f[off:]
+	} else {
+		w.b = w.b[off:]
+	}
+	return w
+}
+
+// temp lends worker w n values of unspecified content until its next temp.
+func (d *Device) temp(w, n int) []float32 {
+	if cap(d.scratch[w]) < n {
+		d.scratch[w] = make([]float32, n)
+	}
+	return d.scratch[w][:n]
+}
+
+// shared lends all workers of one job n values of unspecified content.
+func (d *Device) shared(n int) []float32 {
+	if cap(d.table) < n {
+		d.table = make([]float32, n)
+	}
+	return d.table[:n]
+}

@@ -1,0 +1,196 @@
+package cpu
+
+import (
+	"math"
+
+	"quadrant/kernels"
+)
+
+// colBlock is how many outputs are one unit of a product: enough rows of weights to be
+// worth taking, few enough to share evenly.
+const colBlock = 16
+
+// gemm computes c[m, n] = x[m, k]·w[n, k]ᵀ (+ bias), w of either type.
+func (d *Device) gemm(worker int, c []float32, ldc int, x []float32, ldx int, w weights, m, n, k int, bias []float32) {
+	if w.f != nil {
+		d.vec.Gemm(c, ldc, x, ldx, w.f, w.stride, m, n, k)
+	} else {
+		d.vec.GemmBF16(c, ldc, x, ldx, w.b, w.stride, m, n, k, d.temp(worker, 4*k))
+	}
+	if bias == nil {
+		return
+	}
+	for i := range m {
+		row := c[i*ldc:][:n]
+		for j := range row {
+			row[j] += bias[j]
+		}
+	}
+}
+
+// matMulJob takes blocks of columns of the output, or blocks of rows where there are too
+// few columns to share.
+type matMulJob struct {
+	d      *Device
+	dst, a view[float32]
+	b      weights
+	bias   []float32
+	byRow  bool
+}
+
+const rowBlock = 8
+
+func (j *matMulJob) start(o *kernels.MatMul) {
+	j.dst, j.a, j.b, j.bias = f32(o.Dst), f32(o.A), weightsOf(o.B), vector(o.Bias)
+	m, n, k := j.dst.rows, j.dst.cols, j.a.cols
+	cols, rows := blocks(n, colBlock), blocks(m, rowBlock)
+	j.byRow = cols < 4*j.d.pool.workers && rows > cols
+	if j.byRow {
+		j.d.pool.do(j, rows, rowBlock*n*k)
+	} else {
+		j.d.pool.do(j, cols, m*colBlock*k)
+	}
+}
+
+func blocks(n, size int) int { return (n + size - 1) / size }
+
+func (j *matMulJob) run(worker, lo, hi int) {
+	if j.byRow {
+		j.block(worker, lo*rowBlock, min(hi*rowBlock, j.dst.rows), 0, j.dst.cols)
+	} else {
+		j.block(worker, 0, j.dst.rows, lo*colBlock, min(hi*colBlock, j.dst.cols))
+	}
+}
+
+func (j *matMulJob) block(worker, r0, r1, c0, c1 int) {
+	bias := j.bias
+	if bias != nil {
+		bias = bias[c0:c1]
+	}
+	j.d.gemm(worker, j.dst.data[r0*j.dst.stride+c0:], j.dst.stride, j.a.data[r0*j.a.stride:], j.a.stride,
+		j.b.at(c0, 0), r1-r0, c1-c0, j.a.cols, bias)
+}
+
+// groupedJob is a product per expert; a unit is a block of columns of one expert. Units of
+// the experts alternate, so that a busy expert's are shared.
+type groupedJob struct {
+	d       *Device
+	dst, a  view[float32]
+	b       weights
+	bias    view[float32]
+	offsets view[int32]
+	experts int
+}
+
+func (j *groupedJob) start(o *kernels.GroupedMatMul) {
+	j.dst, j.a, j.b, j.bias, j.offsets = f32(o.Dst), f32(o.A), weightsOf(o.B), f32(o.Bias), i32(o.Offsets)
+	j.experts = j.offsets.rows - 1
+	if !j.checkOffsets() || !o.Slots.None() && !j.gather(i32(o.Slots), o.K) {
+		return
+	}
+	j.d.pool.do(j, j.experts*blocks(j.dst.cols, colBlock), j.dst.rows*colBlock*j.a.cols/j.experts)
+}
+
+// checkOffsets guards against offsets that Sort did not make.
+func (j *groupedJob) checkOffsets() bool {
+	at := int32(0)
+	for e := range j.offsets.rows {
+		o := j.offsets.row(e)[0]
+		if o < at || int(o) > j.dst.rows {
+			j.d.failf("expert offset %d is %d, after %d and with %d rows", e, o, at, j.dst.rows)
+			return false
+		}
+		at = o
+	}
+	return true
+}
+
+// gather brings the rows of A into the order of the experts.
+func (j *groupedJob) gather(slots view[int32], k int) bool {
+	n := j.a.cols
+	rows := view[float32]{j.d.shared(slots.rows * n), slots.rows, n, n}
+	for i := range rows.rows {
+		slot := int(slots.row(i)[0])
+		if slot < 0 || slot >= slots.rows {
+			j.d.failf("place %d holds slot %d of %d", i, slot, slots.rows)
+			return false
+		}
+		copy(rows.row(i), j.a.row(slot/k))
+	}
+	j.a = rows
+	return true
+}
+
+func (j *groupedJob) run(worker, lo, hi int) {
+	for u := lo; u < hi; u++ {
+		e, c0 := u%j.experts, u/j.experts*colBlock
+		first, last := int(j.offsets.row(e)[0]), int(j.offsets.row(e + 1)[0])
+		if first == last {
+			continue
+		}
+		c1 := min(c0+colBlock, j.dst.cols)
+		var bias []float32
+		if !j.bias.none() {
+			bias = j.bias.row(e)[c0:c1]
+		}
+		j.d.gemm(worker, j.dst.data[first*j.dst.stride+c0:], j.dst.stride, j.a.data[first*j.a.stride:], j.a.stride,
+			j.b.at(e*j.dst.cols+c0, 0), last-first, c1-c0, j.a.cols, bias)
+	}
+}
+
+type activationJob struct {
+	d           *Device
+	dst, x, mul view[float32]
+	act         kernels.Act
+}
+
+func (j *activationJob) start(o *kernels.Activation) {
+	j.dst, j.x, j.mul, j.act = f32(o.Dst), f32(o.X), f32(o.Mul), o.Act
+	j.d.pool.do(j, j.x.rows*blocks(j.x.cols, actBlock), 16*actBlock)
+}
+
+// actBlock is the columns of one unit, so that a single row can be shared too.
+const actBlock = 256
+
+func (j *activationJob) run(worker, lo, hi int) {
+	perRow := blocks(j.x.cols, actBlock)
+	y := j.d.temp(worker, actBlock) // Dst may be Mul
+	for u := lo; u < hi; u++ {
+		i, c0 := u/perRow, u%perRow*actBlock
+		c1 := min(c0+actBlock, j.x.cols)
+		y := y[:c1-c0]
+		j.d.activate(j.act, y, j.x.row(i)[c0:c1])
+		dst := j.dst.row(i)[c0:c1]
+		if j.mul.none() {
+			copy(dst, y)
+			continue
+		}
+		mul := j.mul.row(i)[c0:c1]
+		for c, v := range y {
+			dst[c] = v * mul[c]
+		}
+	}
+}
+
+func (d *Device) activate(act kernels.Act, y, x []float32) {
+	switch act {
+	case kernels.SiLU:
+		d.vec.SiLU(y, x)
+	case kernels.GELU:
+		for i, v := range x {
+			y[i] = float32(0.5 * float64(v) * math.Erfc(-float64(v)/math.Sqrt2))
+		}
+	case kernels.GELUTanh:
+		for i, v := range x {
+			u := float64(v)
+			y[i] = float32(0.5 * u * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(u+0.044715*u*u*u))))
+		}
+	case kernels.ReLU:
+		for i, v := range x {
+			if v < 0 {
+				v = 0
+			}
+			y[i] = v
+		}
+	}
+}

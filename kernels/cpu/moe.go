@@ -1,0 +1,225 @@
+package cpu
+
+import (
+	"math"
+
+	"quadrant/kernels"
+	"quadrant/kernels/cpu/internal/vec"
+)
+
+// sinkhorn runs on one thread: logits of a whole batch are a few hundred kilobytes at
+// most, and it is for training only. b0 and the running potential are float64.
+func (d *Device) sinkhorn(o *kernels.Sinkhorn) {
+	logits, bias := f32(o.Logits), vector(o.Bias)
+	s := sinkhorn{logits: logits, inv: 1 / float64(o.Temperature)}
+	e := logits.cols
+	s.v, s.col, s.top = make([]float64, e), make([]float64, e), make([]float64, e)
+	s.u = make([]float64, logits.rows)
+	if o.ColumnFirst {
+		s.columns()
+		s.balance()
+	}
+	for range o.MaxIterations {
+		s.rows()
+		s.columns()
+		if s.worst() <= float64(o.Tolerance) {
+			break
+		}
+		s.balance()
+	}
+	mean := 0.0
+	for _, v := range s.v {
+		mean += v / float64(e)
+	}
+	for i, v := range s.v {
+		bias[i] = float32((v - mean) * float64(o.Temperature))
+	}
+}
+
+// sinkhorn alternates in the log domain: u and v are log d₀ (+ log T) and log d₁.
+type sinkhorn struct {
+	logits view[float32]
+	inv    float64 // 1/temperature
+	u, v   []float64
+	col    []float64 // log Σ_i exp(x_ie + u_i), by columns
+	top    []float64
+}
+
+func (s *sinkhorn) rows() {
+	for i := range s.u {
+		row := s.logits.row(i)
+		top := math.Inf(-1)
+		for e, x := range row {
+			top = math.Max(top, float64(x)*s.inv+s.v[e])
+		}
+		sum := 0.0
+		for e, x := range row {
+			sum += math.Exp(float64(x)*s.inv + s.v[e] - top)
+		}
+		s.u[i] = -top - math.Log(sum) - math.Log(float64(len(s.u)))
+	}
+}
+
+func (s *sinkhorn) columns() {
+	for e := range s.col {
+		s.top[e], s.col[e] = math.Inf(-1), 0
+	}
+	for i, u := range s.u {
+		for e, x := range s.logits.row(i) {
+			s.top[e] = math.Max(s.top[e], float64(x)*s.inv+u)
+		}
+	}
+	for i, u := range s.u {
+		for e, x := range s.logits.row(i) {
+			s.col[e] += math.Exp(float64(x)*s.inv + u - s.top[e])
+		}
+	}
+	for e := range s.col {
+		s.col[e] = s.top[e] + math.Log(s.col[e])
+	}
+}
+
+// worst is the largest relative distance of a column's mass from 1/E.
+func (s *sinkhorn) worst() (worst float64) {
+	for e, c := range s.col {
+		worst = math.Max(worst, math.Abs(float64(len(s.v))*math.Exp(c+s.v[e])-1))
+	}
+	return worst
+}
+
+// balance gives every column the mass 1/E.
+func (s *sinkhorn) balance() {
+	for e, c := range s.col {
+		s.v[e] = -c - math.Log(float64(len(s.v)))
+	}
+}
+
+type routeJob struct {
+	d             *Device
+	experts       view[int32]
+	gates, logits view[float32]
+	bias          []float32
+	score         kernels.Score
+}
+
+func (j *routeJob) start(o *kernels.Route) {
+	j.experts, j.gates, j.logits = i32(o.Experts), f32(o.Gates), f32(o.Logits)
+	j.bias, j.score = vector(o.Bias), o.Score
+	j.d.pool.do(j, j.logits.rows, j.logits.cols*(j.experts.cols+8))
+}
+
+func (j *routeJob) run(_, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		chosen, logits := j.experts.row(i), j.logits.row(i)
+		for c := range chosen {
+			chosen[c] = j.best(logits, chosen[:c])
+		}
+		j.gate(j.gates.row(i), logits, chosen)
+	}
+}
+
+// best is the expert with the largest biased logit that is not taken.
+func (j *routeJob) best(logits []float32, taken []int32) int32 {
+	best, top := int32(-1), float32(0)
+next:
+	for e, v := range logits {
+		for _, t := range taken {
+			if int(t) == e {
+				continue next
+			}
+		}
+		if j.bias != nil {
+			v += j.bias[e]
+		}
+		if best < 0 || v > top {
+			best, top = int32(e), v
+		}
+	}
+	return best
+}
+
+func (j *routeJob) gate(gates, logits []float32, chosen []int32) {
+	if j.score == kernels.SigmoidScore {
+		for c, e := range chosen {
+			gates[c] = vec.Sigmoid(logits[e])
+		}
+		return
+	}
+	top, sum := float32(math.Inf(-1)), float32(0)
+	if j.score == kernels.SoftmaxScore {
+		for _, v := range logits {
+			top = max(top, v)
+		}
+		for _, v := range logits {
+			sum += vec.Exp(v - top)
+		}
+	} else {
+		for _, e := range chosen {
+			top = max(top, logits[e])
+		}
+		for _, e := range chosen {
+			sum += vec.Exp(logits[e] - top)
+		}
+	}
+	for c, e := range chosen {
+		gates[c] = vec.Exp(logits[e]-top) / sum
+	}
+}
+
+// sort is a counting sort. Offsets are first the number of slots of each expert, then
+// where the next of them goes, and at the end where each began.
+func (d *Device) sort(o *kernels.Sort) {
+	slots, places, offsets, experts := i32(o.Slots), i32(o.Places), i32(o.Offsets), i32(o.Experts)
+	zeroRows(offsets)
+	for i := range experts.rows {
+		for _, e := range experts.row(i) {
+			if e < 0 || int(e) >= offsets.rows-1 {
+				d.failf("token %d is sent to expert %d of %d", i, e, offsets.rows-1)
+				return
+			}
+			offsets.row(int(e) + 1)[0]++
+		}
+	}
+	for e := 1; e < offsets.rows; e++ {
+		offsets.row(e)[0] += offsets.row(e - 1)[0]
+	}
+	for i := range experts.rows {
+		for c, e := range experts.row(i) {
+			slot, next := i*experts.cols+c, offsets.row(int(e))
+			slots.row(int(next[0]))[0], places.row(slot)[0] = int32(slot), next[0]
+			next[0]++
+		}
+	}
+	for e := offsets.rows - 1; e > 0; e-- {
+		offsets.row(e)[0] = offsets.row(e - 1)[0]
+	}
+	offsets.row(0)[0] = 0
+}
+
+// combineJob takes tokens.
+type combineJob struct {
+	d               *Device
+	dst, src, gates view[float32]
+	places          view[int32]
+}
+
+func (j *combineJob) start(o *kernels.Combine) {
+	j.dst, j.src, j.gates, j.places = f32(o.Dst), f32(o.Src), f32(o.Gates), i32(o.Places)
+	for slot := range j.places.rows {
+		if p := j.places.row(slot)[0]; p < 0 || int(p) >= j.src.rows {
+			j.d.failf("slot %d is at place %d of %d", slot, p, j.src.rows)
+			return
+		}
+	}
+	j.d.pool.do(j, j.dst.rows, 2*j.dst.cols*j.gates.cols)
+}
+
+func (j *combineJob) run(_, lo, hi int) {
+	for t := lo; t < hi; t++ {
+		dst := j.dst.row(t)
+		clear(dst)
+		for c, g := range j.gates.row(t) {
+			j.d.vec.Axpy(dst, g, j.src.row(int(j.places.row(t*j.gates.cols + c)[0])))
+		}
+	}
+}

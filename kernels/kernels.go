@@ -1,0 +1,25 @@
+// Package kernels is the op set: the operations that language-model blocks are made
+// of, each with what it computes, the shapes it needs and what it costs.
+//
+// It computes nothing. An [Op] is a plain value and a [Device] is whatever reads the
+// stream of them: an executor (kernels/ref in float64, kernels/cpu fast), a counter
+// of FLOPs, a timer, a watcher of the router. There is one description of a model's
+// work and many readers of it, so a count cannot drift from what runs.
+//
+// # Conventions
+//
+// A matrix is row-major; its rows are tokens and its columns features. An op over
+// several sequences has rows in sequence-major order: with Seqs sequences and n
+// tokens of each, row s·n+t is token t of sequence s.
+//
+// A cost counts a multiply-add as two FLOPs and every exp, log, division, root and
+// comparison as one. It is the work that the definition asks for: a kernel may do more
+// (a mask applied after a full product), it may not claim more.
+//
+// # Gradients
+//
+// Every op's comment has a line "Gradient:" with the formula of its gradient, or the
+// reason why it has none. g is the gradient of the op's output. Ops that compute
+// gradients do not exist yet; until they do, training FLOPs are three times those of
+// the forward pass, and say so.
+package kernels

@@ -1,0 +1,120 @@
+package kernels
+
+// An Op is one operation on matrices: a value, declared only in this package. Unless
+// its comment says otherwise, what it writes shares no memory with what it reads.
+type Op interface {
+	// Cost follows from the operands' shapes alone.
+	Cost() Cost
+	// check tells whether the operands agree, with both numbers where they do not.
+	check() error
+}
+
+// Enter and Leave bracket a named part of the work for whoever watches; see
+// [Stream.Scope]. They compute nothing.
+//
+// Gradient: none, they compute nothing.
+type (
+	Enter struct {
+		Name  string
+		Index int // which of several parts of that name, from 0; -1 where there is one
+	}
+	Leave struct{}
+)
+
+func (Enter) Cost() Cost   { return Cost{} }
+func (Leave) Cost() Cost   { return Cost{} }
+func (Enter) check() error { return nil }
+func (Leave) check() error { return nil }
+
+// kept holds one op of each type: the place an op is copied to, so that handing it to
+// a device allocates nothing.
+type kept struct {
+	enter         Enter
+	leave         Leave
+	zero          Zero
+	add           Add
+	embed         Embed
+	negExp        NegExp
+	argMax        ArgMax
+	rmsNorm       RMSNorm
+	layerNorm     LayerNorm
+	matMul        MatMul
+	activation    Activation
+	convSiLU      ConvSiLU
+	scan          Scan
+	rotaryStore   RotaryStore
+	attend        Attend
+	sinkhorn      Sinkhorn
+	route         Route
+	sort          Sort
+	groupedMatMul GroupedMatMul
+	combine       Combine
+}
+
+// keep copies op into its place and returns a pointer to it. It is the one list of all
+// ops; an op missing here stops the first model that uses it.
+func (k *kept) keep(op Op) Op {
+	switch o := op.(type) {
+	case Enter:
+		k.enter = o
+		return &k.enter
+	case Leave:
+		k.leave = o
+		return &k.leave
+	case Zero:
+		k.zero = o
+		return &k.zero
+	case Add:
+		k.add = o
+		return &k.add
+	case Embed:
+		k.embed = o
+		return &k.embed
+	case NegExp:
+		k.negExp = o
+		return &k.negExp
+	case ArgMax:
+		k.argMax = o
+		return &k.argMax
+	case RMSNorm:
+		k.rmsNorm = o
+		return &k.rmsNorm
+	case LayerNorm:
+		k.layerNorm = o
+		return &k.layerNorm
+	case MatMul:
+		k.matMul = o
+		return &k.matMul
+	case Activation:
+		k.activation = o
+		return &k.activation
+	case ConvSiLU:
+		k.convSiLU = o
+		return &k.convSiLU
+	case Scan:
+		k.scan = o
+		return &k.scan
+	case RotaryStore:
+		k.rotaryStore = o
+		return &k.rotaryStore
+	case Attend:
+		k.attend = o
+		return &k.attend
+	case Sinkhorn:
+		k.sinkhorn = o
+		return &k.sinkhorn
+	case Route:
+		k.route = o
+		return &k.route
+	case Sort:
+		k.sort = o
+		return &k.sort
+	case GroupedMatMul:
+		k.groupedMatMul = o
+		return &k.groupedMatMul
+	case Combine:
+		k.combine = o
+		return &k.combine
+	}
+	panic("kernels: an op that keep does not list")
+}
