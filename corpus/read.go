@@ -1,0 +1,146 @@
+package corpus
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+)
+
+// packed are the extensions of files that hold text, but not as it is.
+var packed = map[string]string{
+	".gz":      "unpack it with gunzip",
+	".zst":     "unpack it with zstd -d",
+	".parquet": "export its text to a .jsonl file",
+}
+
+// documents returns the documents of f by its kind.
+func (f file) documents() iter.Seq2[Document, error] {
+	if f.kind == ".jsonl" {
+		return f.lines
+	}
+	return f.whole
+}
+
+// whole yields the file as one document.
+func (f file) whole(yield func(Document, error) bool) {
+	text, err := os.ReadFile(f.path)
+	if err == nil {
+		if i := invalid(text); i >= 0 {
+			err = fmt.Errorf("%s: byte %d is not UTF-8 text: convert the file (iconv -t UTF-8) or leave it out", f.path, i)
+		}
+	}
+	if err != nil {
+		yield(Document{}, err)
+		return
+	}
+	yield(Document{f.name, text}, nil)
+}
+
+// lines yields a document for each line that is not empty.
+func (f file) lines(yield func(Document, error) bool) {
+	r, err := os.Open(f.path)
+	if err != nil {
+		yield(Document{}, err)
+		return
+	}
+	defer r.Close()
+	b := bufio.NewReaderSize(r, 1<<16)
+	for n := 1; ; n++ {
+		line, err := b.ReadBytes('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			yield(Document{}, err)
+			return
+		}
+		if len(bytes.TrimSpace(line)) > 0 {
+			text, err := lineText(line)
+			if err != nil {
+				yield(Document{}, fmt.Errorf("%s:%d: %w", f.path, n, err))
+				return
+			}
+			if !yield(Document{fmt.Sprintf("%s:%d", f.name, n), text}, nil) {
+				return
+			}
+		}
+		if err != nil { // the end
+			return
+		}
+	}
+}
+
+func lineText(line []byte) ([]byte, error) {
+	var object struct{ Text *string }
+	if err := json.Unmarshal(line, &object); err != nil {
+		return nil, fmt.Errorf(`want a JSON object with a string "text": %w`, err)
+	}
+	if object.Text == nil {
+		return nil, errors.New(`the object has no "text": rename the field that holds the text`)
+	}
+	return []byte(*object.Text), nil
+}
+
+// headSize is how much of a file is read to tell whether it is text, in bytes.
+const headSize = 1 << 16
+
+// readable returns an error if the beginning of the file at path is not text.
+func readable(path string) error {
+	if remedy, ok := packed[strings.ToLower(filepath.Ext(path))]; ok {
+		return fmt.Errorf("%s: %s files are not read: %s", path, filepath.Ext(path), remedy)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	head := make([]byte, headSize)
+	n, err := io.ReadFull(f, head)
+	switch {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%s is empty", path)
+	case err == nil: // there may be more: a character cut in two at the end is no fault
+		n -= cut(head[:n])
+	case !errors.Is(err, io.ErrUnexpectedEOF):
+		return err
+	}
+	if i := invalid(head[:n]); i >= 0 {
+		return fmt.Errorf("%s: byte %d is not UTF-8 text: name a text file, or convert it (iconv -t UTF-8)", path, i)
+	}
+	return nil
+}
+
+// invalid returns the place of the first byte that no UTF-8 text has, or -1.
+func invalid(text []byte) int {
+	if nul := bytes.IndexByte(text, 0); nul >= 0 {
+		return nul
+	}
+	if utf8.Valid(text) {
+		return -1
+	}
+	for i := 0; ; {
+		r, size := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && size <= 1 {
+			return i
+		}
+		i += size
+	}
+}
+
+// cut returns how many bytes at the end of text begin a character without ending it.
+func cut(text []byte) int {
+	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
+		if tail := text[len(text)-n:]; utf8.RuneStart(tail[0]) {
+			if !utf8.FullRune(tail) {
+				return n
+			}
+			break
+		}
+	}
+	return 0
+}
