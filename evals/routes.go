@@ -1,0 +1,32 @@
+// Package evals judges what models compute rather than how fast: where their routers
+// send tokens, and what they score.
+package evals
+
+import "quadrant/kernels"
+
+// Routes is a device that passes ops on and shows each choice of a router to See.
+type Routes struct {
+	kernels.Device
+	// See is given the layer's index in the model and the choices of a step, k per
+	// token: experts[t·k+c]. It must not keep experts.
+	See func(layer int, experts []int32, k int)
+
+	trace  kernels.Trace
+	buffer []int32
+}
+
+// Do passes op on and looks at what a router chose.
+func (r *Routes) Do(op kernels.Op) {
+	r.Device.Do(op)
+	if r.trace.Note(op) || r.See == nil {
+		return
+	}
+	if route, ok := op.(*kernels.Route); ok {
+		n := route.Experts.Len()
+		if cap(r.buffer) < n {
+			r.buffer = make([]int32, n)
+		}
+		kernels.Get(r.Device, r.buffer[:n], route.Experts)
+		r.See(r.trace.Index("layer"), r.buffer[:n], route.Experts.Cols)
+	}
+}

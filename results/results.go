@@ -1,0 +1,159 @@
+// Package results is what measurements travel in: one JSON object per line, complete in
+// itself, so that files of results can be concatenated, sorted and searched. Values are
+// every value measured, in base units and in order; nothing here is a summary.
+//
+// The format is described in docs/results.md.
+package results
+
+import "fmt"
+
+// Schema is the version of [Result]. It changes when a field changes its meaning or goes
+// away, never when one is added.
+const Schema = 1
+
+// A Result is one measurement: what was measured where, of which model, at which point.
+type Result struct {
+	Schema  int       `json:"schema"`
+	Env     Env       `json:"env"`
+	Subject Subject   `json:"subject"`
+	Point   Point     `json:"point"`
+	Metric  string    `json:"metric"` // a name in Metrics
+	Values  []float64 `json:"values"` // indexed as the metric says
+}
+
+// Env is where and by what a result was measured.
+type Env struct {
+	Time    string  `json:"time"`             // RFC 3339, the start of the command
+	Host    string  `json:"host"`             // the machine's name
+	CPU     string  `json:"cpu"`              // brand
+	Cores   int     `json:"cores"`            // that the process may use
+	OS      string  `json:"os"`               // "linux/amd64"
+	Go      string  `json:"go"`               // version of the compiler
+	Device  string  `json:"device"`           // the variant that ran: "cpu/go"
+	Threads int     `json:"threads"`          // that computed
+	Commit  string  `json:"commit,omitempty"` // of quadrant, "+dirty" where the tree had changes
+	Load    float64 `json:"load"`             // of the machine over the last minute, at the start; -1 where unknown
+}
+
+// A Subject is the model measured.
+type Subject struct {
+	Model   string  `json:"model"`  // a preset's name or a checkpoint's folder
+	Family  string  `json:"family"` // "transformer", "mamba", "transformer-moe", "mamba-moe" or "hybrid"
+	Total   int64   `json:"params_total"`
+	Active  int64   `json:"params_active"` // per token
+	DType   string  `json:"dtype"`         // of the weight matrices: "f32", "bf16"
+	Weights string  `json:"weights"`       // where their values are from: "random, seed 1"
+	Outline []Group `json:"outline,omitempty"`
+}
+
+// A Group is layers that repeat: what an architecture diagram draws.
+type Group struct {
+	Repeat int     `json:"repeat"`
+	Layers []Layer `json:"layers"`
+}
+
+// A Layer names a layer's mixers; a part that it does not have is absent.
+type Layer struct {
+	Sequence *Block `json:"sequence,omitempty"`
+	Channel  *Block `json:"channel,omitempty"`
+	Parallel bool   `json:"parallel,omitempty"`
+}
+
+// A Block is a mixer: its kind ("attention", "mamba", "mlp", "moe") and sizes in words.
+type Block struct {
+	Kind   string `json:"kind"`
+	Detail string `json:"detail"` // "8 experts, top-1, hidden 3072"
+	Norm   string `json:"norm"`   // "RMSNorm"
+}
+
+// A Point is where on its axes a result lies. Fields that do not apply are zero.
+type Point struct {
+	Phase      string `json:"phase,omitempty"`      // "prefill", "decode", "inference", "training"
+	Prompt     int    `json:"prompt,omitempty"`     // tokens of each sequence's prompt
+	Gen        int    `json:"gen,omitempty"`        // tokens generated for each sequence
+	Context    int    `json:"context,omitempty"`    // tokens already read
+	Batch      int    `json:"batch,omitempty"`      // sequences side by side
+	Run        int    `json:"run,omitempty"`        // which repetition, from 1
+	Layer      *int   `json:"layer,omitempty"`      // index in the model, from 0
+	Corpus     string `json:"corpus,omitempty"`     // of text read
+	Tokens     int    `json:"tokens,omitempty"`     // of the corpus
+	Window     int    `json:"window,omitempty"`     // tokens after which a sequence of the corpus starts afresh
+	Tokenizer  string `json:"tokenizer,omitempty"`  // of the corpus: "bytes"
+	Convention string `json:"convention,omitempty"` // of FLOPs
+	Part       string `json:"part,omitempty"`       // of a model's work
+}
+
+// A Metric says what the values of a result are.
+type Metric struct {
+	Name  string
+	Unit  string // base unit
+	Index string // what the values are indexed by
+	Doc   string
+}
+
+// Metrics is every metric there is.
+var Metrics = []Metric{
+	{"parameters", "parameters", "total, active", "weights of the model, and those that one token uses"},
+	{"generation", "s", "one value", "clock reading when the last of gen tokens was chosen; the clock starts before the prompt is read"},
+	{"prefill", "s", "one value", "from the start of the prompt to the first token chosen"},
+	{"token", "s", "token, from the second", "time of each decode step: one token for every sequence of the batch"},
+	{"flops", "FLOP", "one value", "forward pass of one token after context others"},
+	{"state", "B", "one value", "KV cache or SSM state of one sequence of context tokens"},
+	{"expert_tokens", "tokens", "expert", "tokens sent to each expert of the layer"},
+}
+
+// MetricNamed returns the metric called name.
+func MetricNamed(name string) (Metric, bool) {
+	for _, m := range Metrics {
+		if m.Name == name {
+			return m, true
+		}
+	}
+	return Metric{}, false
+}
+
+// Validate returns the first thing wrong with r.
+func (r Result) Validate() error {
+	if r.Schema != Schema {
+		return fmt.Errorf("schema is %d, this program reads %d", r.Schema, Schema)
+	}
+	if _, ok := MetricNamed(r.Metric); !ok {
+		return fmt.Errorf("metric %q unknown", r.Metric)
+	}
+	if r.Subject.Model == "" {
+		return fmt.Errorf("subject.model is missing")
+	}
+	if len(r.Values) == 0 {
+		return fmt.Errorf("values are missing")
+	}
+	return nil
+}
+
+// Key names what r measured, but not what came out or when: two results with one key are
+// the same measurement made twice.
+func (r Result) Key() string {
+	s, e, p := r.Subject, r.Env, r.Point
+	layer := -1
+	if p.Layer != nil {
+		layer = *p.Layer
+	}
+	p.Layer = nil
+	return fmt.Sprintf("%s|%s %d %s %s|%s %s %d|%+v %d", r.Metric,
+		s.Model, s.Total, s.DType, s.Weights, e.Host, e.Device, e.Threads, p, layer)
+}
+
+// Latest returns rs without those that a later one with the same key replaces: a run that
+// was stopped while it was written is measured again.
+func Latest(rs []Result) []Result {
+	last := make(map[string]int)
+	for i, r := range rs {
+		last[r.Key()] = i
+	}
+	var latest []Result
+	for i, r := range rs {
+		if last[r.Key()] == i {
+			latest = append(latest, r)
+		}
+	}
+	return latest
+}
