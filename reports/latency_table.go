@@ -1,0 +1,78 @@
+package reports
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"quadrant/internal/stat"
+	"quadrant/results"
+)
+
+// LatencyTable summarises generation latency: a row for each model, prompt, batch and number
+// of tokens generated, with the median over runs and the range; prefill is a row with one
+// token generated. Throughput counts the tokens of all sequences.
+func LatencyTable(rs []results.Result) Table {
+	t := Table{
+		Caption: "Generation latency: from before the prompt is read until the last token is chosen. Tokens per second are of the median.",
+		Columns: []Column{
+			{Key: "model", Name: "Model"}, {Key: "dtype", Name: "Type"}, {Key: "device", Name: "Device"},
+			{Key: "threads", Name: "Threads", Right: true}, {Key: "batch", Name: "Batch", Right: true},
+			{Key: "test", Name: "Test"}, {Key: "prompt", Name: "Prompt", Right: true}, {Key: "gen", Name: "Gen", Right: true},
+			{Key: "runs", Name: "Runs", Right: true}, {Key: "median_s", Name: "Median", Right: true},
+			{Key: "min_s", Name: "Min", Right: true}, {Key: "max_s", Name: "Max", Right: true},
+			{Key: "tokens_per_s", Name: "Tokens/s", Right: true},
+		},
+	}
+	type group struct {
+		first   results.Result
+		seconds []float64
+	}
+	groups := make(map[string]*group)
+	var order []string
+	for _, r := range rs {
+		if r.Metric != "generation" && r.Metric != "prefill" {
+			continue
+		}
+		same := r
+		same.Point.Run = 0
+		key := same.Key()
+		if groups[key] == nil {
+			groups[key] = &group{first: r}
+			order = append(order, key)
+		}
+		groups[key].seconds = append(groups[key].seconds, r.Values...)
+	}
+	// Runs alternate between models; a table shows each model's together, in the order met.
+	var models []string
+	for _, key := range order {
+		if m := groups[key].first.Subject.Model; !slices.Contains(models, m) {
+			models = append(models, m)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b string) int {
+		return slices.Index(models, groups[a].first.Subject.Model) - slices.Index(models, groups[b].first.Subject.Model)
+	})
+	for _, key := range order {
+		t.Rows = append(t.Rows, latencyRow(groups[key].first, groups[key].seconds))
+	}
+	return t
+}
+
+// latencyRow names tests as llama-bench does: pp512 reads a prompt of 512 tokens, tg128
+// generates 128.
+func latencyRow(r results.Result, seconds []float64) []Cell {
+	median := stat.Median(seconds)
+	gen, test, tokens := r.Point.Gen, fmt.Sprintf("tg%d", r.Point.Gen), r.Point.Gen
+	if r.Metric == "prefill" {
+		gen, test, tokens = 1, fmt.Sprintf("pp%d", r.Point.Prompt), r.Point.Prompt
+	} else if r.Point.Prompt > 0 {
+		test = strings.Join([]string{fmt.Sprintf("pp%d", r.Point.Prompt), test}, "+")
+	}
+	return []Cell{
+		Text(r.Subject.Model), Text(r.Subject.DType), Text(r.Env.Device), Int(r.Env.Threads), Int(r.Point.Batch),
+		Text(test), Int(r.Point.Prompt), Int(gen), Int(len(seconds)),
+		Quantity(median, "s"), Quantity(slices.Min(seconds), "s"), Quantity(slices.Max(seconds), "s"),
+		Number(float64(tokens*r.Point.Batch)/median, 1),
+	}
+}

@@ -1,0 +1,184 @@
+package reports_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"quadrant/results"
+)
+
+// What follows makes results that look like measurements and are not: test data, by a
+// formula and a fixed seed.
+
+const testDevice = "test data, not measured"
+
+type sampleModel struct {
+	name, family  string
+	total, active int64
+	experts       int // 0 if dense
+	moeLayers     int
+	base, slope   float64 // seconds of a decode step, and what each token of context adds
+	kv            float64 // bytes of state for each token of context
+	fixed         float64 // bytes of state whatever the context
+	outline       []results.Group
+}
+
+func block(kind, detail string) *results.Block {
+	return &results.Block{Kind: kind, Detail: detail, Norm: "RMSNorm"}
+}
+
+func fourModels() []sampleModel {
+	attention := block("attention", "18 heads of 64")
+	mamba := block("mamba", "d_inner 2304, d_state 16")
+	mlp := block("mlp", "hidden 3072, gated SILU")
+	moe := block("moe", "8 experts, top-1, hidden 3072, gated SILU")
+	return []sampleModel{
+		{"matched-transformer-340m", "transformer", 340_123_456, 340_123_456, 0, 0, 9e-3, 6e-6, 2 * 4 * 1152 * 24, 0,
+			[]results.Group{{Repeat: 24, Layers: []results.Layer{{Sequence: attention, Channel: mlp}}}}},
+		{"matched-mamba-340m", "mamba", 343_000_000, 343_000_000, 0, 0, 8e-3, 0, 0, 48 * 2304 * 19 * 4,
+			[]results.Group{{Repeat: 48, Layers: []results.Layer{{Sequence: mamba}}}}},
+		{"matched-transformer-moe-340m", "transformer-moe", 1_180_000_000, 345_000_000, 8, 14, 6e-3, 4e-6, 2 * 4 * 1152 * 14, 0,
+			[]results.Group{{Repeat: 14, Layers: []results.Layer{{Sequence: attention, Channel: moe}}}}},
+		{"blackmamba-1.5b", "mamba-moe", 1_458_462_072, 343_694_712, 8, 15, 4.5e-3, 0, 0, 15 * 2304 * 19 * 4,
+			[]results.Group{{Repeat: 15, Layers: []results.Layer{{Sequence: mamba}, {Channel: moe}}}}},
+	}
+}
+
+func (m sampleModel) result(metric string, p results.Point, values ...float64) results.Result {
+	return results.Result{
+		Schema: results.Schema,
+		Env: results.Env{
+			Time: "2026-11-24T09:00:00Z", Host: "test-host", CPU: "Test CPU 9000", Cores: 16, OS: "linux/amd64", Go: "go1.26.8",
+			Device: testDevice, Threads: 16, Commit: "0123456789ab", Load: 0.1,
+		},
+		Subject: results.Subject{
+			Model: m.name, Family: m.family, Total: m.total, Active: m.active,
+			DType: "f32", Weights: "random, seed 1", Outline: m.outline,
+		},
+		Point: p, Metric: metric, Values: values,
+	}
+}
+
+// step is the time of a decode step after context tokens.
+func (m sampleModel) step(context int) float64 { return m.base + m.slope*float64(context) }
+
+func (m sampleModel) latency(prompt, batch int, gens []int, runs int, r *rand.Rand) (rs []results.Result) {
+	for run := 1; run <= runs; run++ {
+		slow := math.Exp(0.06*r.NormFloat64() + 0.15*r.Float64()*r.Float64())
+		clock := 3 * m.step(0) * float64(batch)
+		var steps []float64
+		for gen := 1; gen <= gens[len(gens)-1]; gen++ {
+			if gen > 1 {
+				steps = append(steps, m.step(prompt+gen-2)*slow*math.Exp(0.04*math.Abs(r.NormFloat64())))
+				clock += steps[gen-2]
+			}
+			for _, g := range gens {
+				if g == gen {
+					rs = append(rs, m.result("generation", results.Point{Prompt: prompt, Gen: gen, Batch: batch, Run: run}, clock))
+				}
+			}
+		}
+		if len(steps) > 0 {
+			rs = append(rs, m.result("token", results.Point{Phase: "decode", Prompt: prompt, Gen: gens[len(gens)-1], Batch: batch, Run: run}, steps...))
+		}
+	}
+	return rs
+}
+
+func (m sampleModel) counts(contexts []int) (rs []results.Result) {
+	for _, n := range contexts {
+		flops := 2*float64(m.active) + m.kv*float64(n)
+		rs = append(rs,
+			m.result("flops", results.Point{Phase: "inference", Context: n, Batch: 1, Convention: "exact"}, flops),
+			m.result("state", results.Point{Context: n, Batch: 1}, m.fixed+m.kv*float64(n)))
+	}
+	return rs
+}
+
+// balance has layers whose load is uneven by spread, more so in the last ones.
+func (m sampleModel) balance(tokens int, spread float64, r *rand.Rand) (rs []results.Result) {
+	for k := range m.moeLayers {
+		s := spread * (0.3 + 0.7*math.Pow(float64(k+1)/float64(m.moeLayers), 3))
+		weights, sum := make([]float64, m.experts), 0.0
+		for e := range weights {
+			weights[e] = math.Exp(s * r.NormFloat64())
+			sum += weights[e]
+		}
+		for e := range weights {
+			weights[e] = math.Round(weights[e] / sum * float64(tokens))
+		}
+		layer := 2*k + 1
+		rs = append(rs, m.result("expert_tokens", results.Point{Phase: "inference", Layer: &layer, Corpus: "tiny-shakespeare", Tokens: tokens, Tokenizer: "bytes"}, weights...))
+	}
+	return rs
+}
+
+func powers(first, last int) (all []int) {
+	for n := first; n <= last; n *= 2 {
+		all = append(all, n)
+	}
+	return all
+}
+
+// sample is everything that one would measure of models.
+func sample(models []sampleModel, runs int) (rs []results.Result) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, m := range models {
+		rs = append(rs, m.latency(128, 1, powers(1, 4096), runs, r)...)
+		rs = append(rs, m.counts(append([]int{0}, powers(128, 1<<17)...))...)
+		if m.experts > 0 {
+			rs = append(rs, m.balance(30000, 0.9, r)...)
+		}
+	}
+	return rs
+}
+
+// manyModels are two sizes of each family.
+func manyModels() (all []sampleModel) {
+	for _, m := range fourModels() {
+		for k, f := range []float64{1, 2.3} {
+			m := m
+			m.name = fmt.Sprintf("%s-%d", m.name, k+1)
+			m.total, m.active = int64(float64(m.total)*f), int64(float64(m.active)*f)
+			m.base, m.slope, m.kv, m.fixed = m.base*f, m.slope*f, m.kv*f, m.fixed*f
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// oddModels are what a layout may not expect: a hybrid with parallel layers, a long name,
+// two layers of four experts, and 32 of 64.
+func oddModels() []sampleModel {
+	attention := block("attention", "32 heads of 128, 8 KV heads")
+	mamba := block("mamba", "d_inner 8192, d_state 16")
+	mlp := block("mlp", "hidden 14336, gated SILU")
+	moe := block("moe", "64 experts, top-2, hidden 14336, gated SILU")
+	few := fourModels()[2]
+	few.name, few.moeLayers, few.experts = "tiny-transformer-moe", 2, 4
+	many := fourModels()[3]
+	many.name, many.moeLayers, many.experts = "a-mamba-moe-with-a-name-that-is-much-longer-than-a-column-of-a-journal-is-wide", 32, 64
+	hybrid := sampleModel{"jamba-like", "hybrid", 52_000_000_000, 12_000_000_000, 16, 16, 20e-3, 1e-6, 4096, 4e6,
+		[]results.Group{{Repeat: 4, Layers: []results.Layer{
+			{Sequence: attention, Channel: mlp, Parallel: true},
+			{Sequence: mamba, Channel: moe},
+		}}, {Repeat: 1, Layers: []results.Layer{{Sequence: mamba}}}}}
+	parallel := fourModels()[0]
+	parallel.name = "pythia-70m"
+	parallel.outline = []results.Group{{Repeat: 6, Layers: []results.Layer{{Sequence: block("attention", "8 heads of 64"), Channel: block("mlp", "hidden 2048, GELU"), Parallel: true}}}}
+	return []sampleModel{parallel, fourModels()[1], few, many, hybrid}
+}
+
+// settings are results in four settings of batch and prompt.
+func settings(models []sampleModel) (rs []results.Result) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, m := range models {
+		for _, batch := range []int{1, 16} {
+			for _, prompt := range []int{128, 2048} {
+				rs = append(rs, m.latency(prompt, batch, powers(16, 512), 3, r)...)
+			}
+		}
+	}
+	return rs
+}
