@@ -1,0 +1,173 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"quadrant/arch"
+	"quadrant/configs"
+	"quadrant/flops"
+	"quadrant/reports"
+)
+
+// flopsOptions are what 'flops' counts.
+type flopsOptions struct {
+	models         []string
+	prompt, tokens int
+	batch          int
+	convention     string
+	dtype          string
+}
+
+// A flopsRow is the count of one model, in the names that other programs read.
+type flopsRow struct {
+	Model          string           `json:"model"`
+	Family         string           `json:"family"`
+	Convention     string           `json:"convention"`
+	Prompt         int              `json:"prompt"`
+	Tokens         int              `json:"tokens"`
+	Batch          int              `json:"batch"`
+	ParamsTotal    int64            `json:"params_total"`
+	ParamsActive   int64            `json:"params_active"`
+	Forward        int64            `json:"flops_forward"`
+	Training       float64          `json:"flops_training_per_token"`
+	TrainingMethod string           `json:"flops_training_method"`
+	StateBytes     int64            `json:"state_bytes"`
+	WeightBytes    int64            `json:"weight_bytes"`
+	WeightsRead    int64            `json:"weight_bytes_read"`
+	DType          string           `json:"dtype"`
+	Parts          map[string]int64 `json:"parts"`
+}
+
+func newFLOPs(a *app) *cobra.Command {
+	var o flopsOptions
+	var format string
+	cmd := &cobra.Command{
+		Use:   "flops",
+		Short: "Count FLOPs, parameters and bytes by running a model on a device that computes nothing",
+		Long: `Counts the forward pass of --tokens tokens that follow --prompt others, of each of
+--batch sequences, with logits for every token. The ops counted are those that run.
+
+Conventions:
+` + conventions() + `
+Training FLOPs are three times those of the forward pass, per token: gradient ops
+do not exist yet to be counted.`,
+		Example: `  quadrant flops --model blackmamba-1.5b --convention paper
+  quadrant flops --model tiny-transformer --model tiny-mamba --prompt 4096
+  quadrant flops --model pythia-160m --tokens 2048 --format json`,
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if err := checkFormat(format); err != nil {
+				return err
+			}
+			rows, err := countRows(o)
+			if err != nil {
+				return err
+			}
+			return a.writeFLOPs(rows, o, format)
+		},
+	}
+	f := cmd.Flags()
+	f.StringSliceVar(&o.models, "model", nil, "preset or YAML file; may be given several times")
+	f.IntVar(&o.prompt, "prompt", 0, "tokens of each sequence read before")
+	f.IntVar(&o.tokens, "tokens", 1, "tokens of each sequence counted")
+	f.IntVar(&o.batch, "batch", 1, "sequences")
+	f.StringVar(&o.convention, "convention", "exact", "what is counted: exact, paper or gu9")
+	f.StringVar(&o.dtype, "dtype", "f32", "type of weights and KV cache: f32, bf16")
+	f.StringVar(&format, "format", "table", "of the output: "+reports.Formats())
+	return cmd
+}
+
+func conventions() (s string) {
+	for _, c := range flops.Conventions {
+		s += fmt.Sprintf("  %-6s %s\n", c.Name, c.Doc)
+	}
+	return s
+}
+
+func countRows(o flopsOptions) ([]flopsRow, error) {
+	if o.tokens < 1 || o.prompt < 0 || o.batch < 1 {
+		return nil, misusef("--tokens %d, --prompt %d, --batch %d: want at least 1, 0 and 1", o.tokens, o.prompt, o.batch)
+	}
+	convention, err := flops.ConventionNamed(o.convention)
+	if err != nil {
+		return nil, misuse(err)
+	}
+	types, err := parseTypes(o.dtype)
+	if err != nil {
+		return nil, err
+	}
+	presets, err := findModels(o.models)
+	if err != nil {
+		return nil, err
+	}
+	if len(presets) == 0 {
+		return nil, misusef("no model named: --model takes a preset's name ('quadrant models' lists them) or a YAML file")
+	}
+	var rows []flopsRow
+	for _, p := range presets {
+		row, err := countRow(p, o, convention, types)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+func countRow(p configs.Preset, o flopsOptions, c flops.Convention, types arch.Types) (flopsRow, error) {
+	t, err := flops.Count(p.Config, flops.Work{Seqs: o.batch, Context: o.prompt, Tokens: o.tokens, Types: types, Convention: c})
+	return flopsRow{
+		Model: p.Name, Family: string(p.Config.Family()), Convention: c.Name, Prompt: o.prompt, Tokens: o.tokens, Batch: o.batch,
+		ParamsTotal: t.Params.Total, ParamsActive: t.Params.Active, Forward: t.FLOPs,
+		Training:       flops.TrainingFactor * float64(t.FLOPs) / float64(o.tokens*o.batch),
+		TrainingMethod: fmt.Sprintf("%d x forward", flops.TrainingFactor),
+		StateBytes:     t.StateBytes, WeightBytes: t.Params.Bytes, WeightsRead: t.Cost.Weight, DType: o.dtype, Parts: t.Parts,
+	}, err
+}
+
+func (a *app) writeFLOPs(rows []flopsRow, o flopsOptions, format string) error {
+	if format == "json" {
+		e := json.NewEncoder(a.stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(rows)
+	}
+	t := reports.Table{
+		Caption: fmt.Sprintf("FLOPs of the forward pass. Tokens: %d after %d others, batch %d. Convention: %s. Training: %d x forward, per token.",
+			o.tokens, o.prompt, o.batch, o.convention, flops.TrainingFactor),
+		Columns: []reports.Column{
+			textColumn("model", "Model"), numberColumn("params_total", "Parameters"), numberColumn("params_active", "Active"),
+			numberColumn("flops_forward", "Forward"), numberColumn("flops_training_per_token", "Training"),
+			numberColumn("state_bytes", "State"), numberColumn("weight_bytes", "Weights"),
+		},
+	}
+	parts := partsOf(rows)
+	for _, part := range parts {
+		t.Columns = append(t.Columns, numberColumn(part, strings.ToUpper(part[:1])+part[1:]))
+	}
+	for _, r := range rows {
+		cells := []reports.Cell{
+			reports.Text(r.Model), count(r.ParamsTotal), count(r.ParamsActive), flopCount(r.Forward),
+			{Text: fmt.Sprintf("%.4g", r.Training), Raw: r.Training}, bytes(r.StateBytes), bytes(r.WeightBytes),
+		}
+		for _, part := range parts {
+			cells = append(cells, flopCount(r.Parts[part]))
+		}
+		t.Rows = append(t.Rows, cells)
+	}
+	return a.table(t, format)
+}
+
+// partsOf is the parts of which at least one model has any.
+func partsOf(rows []flopsRow) (parts []string) {
+	for _, part := range flops.Parts {
+		if slices.ContainsFunc(rows, func(r flopsRow) bool { return r.Parts[part] > 0 }) {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}

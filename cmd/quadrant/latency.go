@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"quadrant/bench"
+	"quadrant/configs"
+	"quadrant/kernels"
+	"quadrant/reports"
+)
+
+// latencyOptions are what 'latency' and 'reproduce' measure.
+type latencyOptions struct {
+	models []string
+	dtype  string
+	plan   bench.Plan
+}
+
+func newLatency(a *app) *cobra.Command {
+	var o latencyOptions
+	var gens, format, out string
+	cmd := &cobra.Command{
+		Use:   "latency",
+		Short: "Measure generation latency by sequence length",
+		Long: `Reads a prompt of random tokens and generates greedily, timing every token, for
+each model in turn, several times. One run to the longest length gives the
+latency at all lengths. Weights are random: time does not depend on their values,
+but for the router's choices.
+
+With --out every sample is appended to a file as it is measured. A command that
+was stopped goes on from there when it is given again.`,
+		Example: `  quadrant latency --models tiny-transformer,tiny-mamba --gen 128-1024*2
+  quadrant latency --models blackmamba-1.5b --dtype bf16 --gen 16 --prompt 32 --repeats 1
+  quadrant latency --models tiny-mamba-moe --batch 8 --gen 256 --out runs.jsonl --format md`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkFormat(format); err != nil {
+				return err
+			}
+			lengths, err := parseLengths(gens)
+			if err != nil {
+				return misuse(err)
+			}
+			o.plan.Gens, o.plan.Seed = lengths, a.seed
+			s, err := a.openSink(out)
+			if err != nil {
+				return err
+			}
+			err = errors.Join(a.latency(cmd.Context(), o, s), s.close())
+			if err != nil {
+				return resumable(err, out)
+			}
+			return a.table(reports.LatencyTable(s.results()), format)
+		},
+	}
+	f := cmd.Flags()
+	f.StringSliceVar(&o.models, "models", nil, "presets or YAML files, by comma")
+	f.StringVar(&gens, "gen", "128", "tokens to generate: 128,512 or a range such as 128-2048*2")
+	f.IntVar(&o.plan.Prompt, "prompt", 128, "tokens of the prompt")
+	f.IntVar(&o.plan.Batch, "batch", 1, "sequences side by side")
+	f.IntVar(&o.plan.Repeats, "repeats", 5, "runs of each model")
+	f.StringVar(&o.dtype, "dtype", "f32", "type of weights and KV cache: f32, bf16")
+	f.StringVar(&format, "format", "table", "of the summary: "+reports.Formats())
+	f.StringVar(&out, "out", "", "file to append every sample to, as JSON lines")
+	return cmd
+}
+
+// resumable says what becomes of the work of a command that was stopped.
+func resumable(err error, out string) error {
+	if !errors.Is(err, context.Canceled) {
+		return err
+	}
+	if out == "" {
+		return errors.New("interrupted; nothing was kept, for --out named no file")
+	}
+	return fmt.Errorf("interrupted; what was measured is in %s, and the same command goes on from there", out)
+}
+
+// latency measures what o asks for and s does not have.
+func (a *app) latency(ctx context.Context, o latencyOptions, s *sink) error {
+	if err := o.plan.Validate(); err != nil {
+		return misuse(err)
+	}
+	presets, err := findModels(o.models)
+	if err != nil {
+		return err
+	}
+	if len(presets) == 0 {
+		return misuse(errors.New("no models named: --models takes presets or YAML files, by comma"))
+	}
+	types, err := parseTypes(o.dtype)
+	if err != nil {
+		return err
+	}
+	dev, err := a.openDevice()
+	if err != nil {
+		return err
+	}
+	var bytes int64
+	for _, p := range presets {
+		n, err := need(p, size{types, o.plan.Batch, o.plan.Prompt + o.plan.Gens[len(o.plan.Gens)-1]})
+		if err != nil {
+			return err
+		}
+		bytes += n
+	}
+	if err := checkMemory(fmt.Sprintf("holding %d models at once", len(presets)), bytes); err != nil {
+		return err
+	}
+	ms := bench.Measurer{
+		Device: dev, Env: environment(dev), Clock: time.Now, Have: s.known, Write: s.write,
+		Log: func(format string, args ...any) { a.log.Debug(fmt.Sprintf(format, args...)) },
+	}
+	cases, err := a.cases(dev, presets, o, &ms)
+	if err != nil {
+		return err
+	}
+	bar := newProgress(a.stderr, "latency", 1)
+	defer bar.end()
+	ms.Progress = bar.set
+	return ms.Latency(ctx, cases, o.plan)
+}
+
+// cases builds the models, unless all their runs are known.
+func (a *app) cases(dev kernels.Device, presets []configs.Preset, o latencyOptions, ms *bench.Measurer) ([]bench.Case, error) {
+	types, err := parseTypes(o.dtype)
+	if err != nil {
+		return nil, err
+	}
+	var cases []bench.Case
+	for _, p := range presets {
+		subject, err := a.subject(p, types)
+		if err != nil {
+			return nil, err
+		}
+		c := bench.Case{Subject: subject}
+		if !ms.Known(c, o.plan) {
+			if c.Model, err = a.build(dev, p, types); err != nil {
+				return nil, err
+			}
+		}
+		cases = append(cases, c)
+	}
+	return cases, nil
+}

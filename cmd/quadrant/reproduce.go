@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"quadrant/bench"
+	"quadrant/flops"
+	"quadrant/results"
+)
+
+// A recipe is what 'reproduce' measures.
+type recipe struct {
+	name, doc string
+	counted   []string // models of Fig. 1 and of the FLOPs and state figures
+	timed     []string // models of Fig. 5
+	balanced  []string // models of the expert figures
+	gens      string
+	prompt    int
+	repeats   int
+	tokens    int // of text, for expert balance
+	dtype     string
+	contexts  string // lengths at which FLOPs and states are counted
+}
+
+var (
+	paperQuartet = []string{"matched-transformer-340m", "matched-mamba-340m", "matched-transformer-moe-340m", "blackmamba-1.5b"}
+	tinyQuartet  = []string{"tiny-transformer", "tiny-mamba", "tiny-transformer-moe", "tiny-mamba-moe"}
+)
+
+// recipes are the presets of 'reproduce'.
+var recipes = []recipe{
+	{
+		name: "quick", doc: "models of about 1M active parameters are timed: minutes on two cores",
+		counted: paperQuartet, timed: tinyQuartet, balanced: []string{"tiny-transformer-moe", "tiny-mamba-moe"},
+		gens: "128-2048*2", prompt: 128, repeats: 5, tokens: 32768, dtype: "f32", contexts: "128-131072*2",
+	},
+	{
+		name: "paper", doc: "BlackMamba 340M/1.5B and models matched to it are timed, in bf16: about an hour on two cores, 8 GiB",
+		counted: paperQuartet, timed: paperQuartet, balanced: []string{"matched-transformer-moe-340m", "blackmamba-1.5b"},
+		gens: "128-2048*2", prompt: 128, repeats: 3, tokens: 8192, dtype: "bf16", contexts: "128-131072*2",
+	},
+}
+
+func recipeNamed(name string) (recipe, error) {
+	var known []string
+	for _, r := range recipes {
+		if r.name == name {
+			return r, nil
+		}
+		known = append(known, r.name)
+	}
+	return recipe{}, misusef("preset %q is unknown: want one of %s", name, strings.Join(known, ", "))
+}
+
+func newReproduce(a *app) *cobra.Command {
+	var preset, out string
+	var corpus []string
+	var over recipe // what the user asked for instead of the preset's
+	cmd := &cobra.Command{
+		Use:   "reproduce",
+		Short: "Measure what the paper's figures need, here and now, and draw them",
+		Long: `Measures generation latency of the four architectures, counts their FLOPs and
+states, watches where routers send the tokens of real text, and draws the figures
+of the BlackMamba paper from what it measured, with a page that shows them all.
+
+Every sample is kept in results.jsonl. A command that was stopped goes on from
+there when it is given again.
+
+Presets:
+` + recipeDocs(),
+		Example: `  quadrant reproduce
+  quadrant reproduce --preset paper --out paper-report
+  quadrant reproduce --gen 64-512*2 --repeats 3 --corpus ~/books`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := recipeNamed(preset)
+			if err != nil {
+				return err
+			}
+			if over.gens != "" {
+				r.gens = over.gens
+			}
+			if cmd.Flags().Changed("repeats") {
+				r.repeats = over.repeats
+			}
+			if cmd.Flags().Changed("tokens") {
+				r.tokens = over.tokens
+			}
+			err = a.reproduce(cmd.Context(), r, corpus, out)
+			return resumable(err, filepath.Join(out, resultsName))
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&preset, "preset", "quick", "what to measure: quick, paper")
+	f.StringVar(&out, "out", "quadrant-out", "folder for results, figures and the page")
+	f.StringSliceVar(&corpus, "corpus", nil, "files, folders or patterns to read; none is text that comes with Go")
+	f.StringVar(&over.gens, "gen", "", "tokens to generate, instead of the preset's")
+	f.IntVar(&over.repeats, "repeats", 0, "runs of each model, instead of the preset's")
+	f.IntVar(&over.tokens, "tokens", 0, "tokens of text read for expert balance, instead of the preset's")
+	return cmd
+}
+
+func recipeDocs() (s string) {
+	for _, r := range recipes {
+		s += fmt.Sprintf("  %-6s %s\n", r.name, r.doc)
+	}
+	return s
+}
+
+// resultsName is the file of samples in the folder of a report.
+const resultsName = "results.jsonl"
+
+func (a *app) reproduce(ctx context.Context, r recipe, corpus []string, out string) (err error) {
+	gens, err := parseLengths(r.gens)
+	if err != nil {
+		return misuse(err)
+	}
+	if err := os.MkdirAll(out, 0o777); err != nil {
+		return fmt.Errorf("output folder: %w", err)
+	}
+	s, err := a.openSink(filepath.Join(out, resultsName))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+
+	start := time.Now()
+	for i, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"describing and counting " + strings.Join(r.counted, ", "), func() error { return a.count(r, s) }},
+		{"timing " + strings.Join(r.timed, ", "), func() error {
+			return a.latency(ctx, latencyOptions{
+				models: r.timed, dtype: r.dtype,
+				plan: bench.Plan{Gens: gens, Prompt: r.prompt, Batch: 1, Repeats: r.repeats, Seed: a.seed},
+			}, s)
+		}},
+		{"watching the routers of " + strings.Join(r.balanced, ", "), func() error { return a.balances(ctx, r, corpus, s) }},
+		{"drawing", func() error { return a.report(s.results(), out) }},
+	} {
+		a.log.Info(fmt.Sprintf("[%d/4] %s", i+1, step.name))
+		if err := step.do(); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(a.stdout, "%s: every figure, measured in %v on this machine\n", filepath.Join(out, "index.html"), time.Since(start).Round(time.Second))
+	return nil
+}
+
+// balances watches every model of the recipe as it is used and, where its routers balance
+// their load while training, as it is trained.
+func (a *app) balances(ctx context.Context, r recipe, corpus []string, s *sink) error {
+	for _, model := range r.balanced {
+		for _, phase := range []string{"inference", "training"} {
+			o := balanceOptions{model: model, dtype: r.dtype, corpus: corpus, tokens: r.tokens, window: 512, phase: phase}
+			if err := a.balance(ctx, o, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// count writes the parameters of every model that a figure shows, and the FLOPs and states
+// of those that are counted. It runs no model.
+func (a *app) count(r recipe, s *sink) error {
+	types, err := parseTypes(r.dtype)
+	if err != nil {
+		return err
+	}
+	contexts, err := parseLengths(r.contexts)
+	if err != nil {
+		return err
+	}
+	env := environment(&flops.Meter{})
+	for _, name := range r.counted {
+		p, err := findModel(name)
+		if err != nil {
+			return err
+		}
+		subject, err := a.subject(p, types)
+		if err != nil {
+			return err
+		}
+		of := func(metric string, at results.Point, values ...float64) results.Result {
+			return results.Result{Schema: results.Schema, Env: env, Subject: subject, Point: at, Metric: metric, Values: values}
+		}
+		rs := []results.Result{of("parameters", results.Point{}, float64(subject.Total), float64(subject.Active))}
+		for _, n := range contexts {
+			next, err1 := countAt(p, n+1, types)
+			held, err2 := countAt(p, n, types)
+			if err := errors.Join(err1, err2); err != nil {
+				return fmt.Errorf("%s: %w", p.Name, err)
+			}
+			rs = append(rs,
+				of("flops", results.Point{Context: n, Convention: "exact"}, float64(next.FLOPs)),
+				of("state", results.Point{Context: n}, float64(held.StateBytes)))
+		}
+		if err := s.write(slices.DeleteFunc(rs, s.known)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
