@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"quadrant/internal/atomicfile"
 	"quadrant/reports"
 	"quadrant/results"
 )
@@ -50,7 +51,7 @@ func TestLookPage(t *testing.T) {
 		t.Skip("LOOK names no folder")
 	}
 	rs := sample(fourModels(), 5)
-	if err := reports.WriteFile(filepath.Join(dir, "index.html"), func(w io.Writer) error { return reports.WriteIndex(w, page(t, rs)) }); err != nil {
+	if err := atomicfile.Write(filepath.Join(dir, "index.html"), func(w io.Writer) error { return reports.WriteIndex(w, page(t, rs)) }); err != nil {
 		t.Error(err)
 	}
 }

@@ -11,7 +11,6 @@ package reports
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"quadrant/reports/chart"
@@ -78,12 +77,12 @@ var ErrNoData = errors.New("no data")
 
 // measuredBy says which command measures each metric that a figure shows.
 var measuredBy = map[string]string{
-	"":              "quadrant latency",
-	"generation":    "quadrant latency",
-	"token":         "quadrant latency",
+	"":              "quadrant latency --out",
+	"generation":    "quadrant latency --out",
+	"token":         "quadrant latency --out",
 	"flops":         "quadrant reproduce",
 	"state":         "quadrant reproduce",
-	"expert_tokens": "quadrant balance",
+	"expert_tokens": "quadrant balance --out",
 }
 
 // Make makes the figure of those rs that it shows. The error wraps [ErrNoData] if there
@@ -119,6 +118,3 @@ func (f Figure) noData(among int) error {
 	return fmt.Errorf("reports: %s: %w: it shows %s, which none of %d results has; measure it with %q",
 		f.Name, ErrNoData, what, among, measuredBy[f.Metric])
 }
-
-// WriteFile makes the file at path hold what write writes, whole or not at all.
-func WriteFile(path string, write func(io.Writer) error) error { return chart.WriteFile(path, write) }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"quadrant/internal/atomicfile"
 	"quadrant/reports"
 	"quadrant/reports/chart"
 	"quadrant/results"
@@ -163,7 +164,7 @@ func (a *app) report(rs []results.Result, out string) error {
 	case !errors.Is(err, reports.ErrNoData):
 		return err
 	}
-	return reports.WriteFile(filepath.Join(out, "index.html"), func(w io.Writer) error {
+	return atomicfile.Write(filepath.Join(out, "index.html"), func(w io.Writer) error {
 		return reports.WriteIndex(w, page)
 	})
 }

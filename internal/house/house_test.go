@@ -33,7 +33,8 @@ var mayImport = map[string][]string{
 	"flops":              {"arch", "kernels"},
 	"bench":              {"arch", "internal/stat", "kernels", "results"},
 	"evals":              {"arch", "kernels"},
-	"reports":            {"internal/atomicfile", "internal/stat", "reports/chart", "results"},
+	"reports":            {"internal/stat", "reports/chart", "results"},
+	"reports/chart":      {"internal/atomicfile"},
 	"cmd/quadrant": {
 		"arch", "bench", "checkpoint", "configs", "corpus", "evals", "flops", "internal/atomicfile", "internal/stat", "kernels",
 		"kernels/device", "reports", "reports/chart", "results", "tokenizer",

@@ -5,8 +5,6 @@ import (
 	"math"
 )
 
-type xyColor = color.RGBA
-
 // A heatPlot draws a matrix of ratios as colours.
 type heatPlot struct {
 	panel Panel

@@ -40,6 +40,8 @@ func newLegend(c Chart, width float64) legend {
 	return beside
 }
 
+// newKeys lays keys out in as many columns of equal width as there is room for. Beside
+// names, notes start in line if that fits.
 func newKeys(all []Series, under bool, width float64) legend {
 	l := legend{series: all, under: under, row: sizeText*lineHeight + 0.5}
 	if under {

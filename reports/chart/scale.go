@@ -156,7 +156,7 @@ func (s span) decades(most int) (major, minor []float64) {
 		major = fewer
 	}
 	if len(major) < 3 {
-		if more := collect(1, 1, 1.5, 2, 3, 4, 5, 7); len(more) <= most {
+		if more := collect(1, 1, 1.5, 2, 3, 4, 5, 7); len(more) <= most || len(major) < 2 {
 			major = more
 		}
 	}

@@ -2,6 +2,7 @@ package chart
 
 import (
 	"fmt"
+	"image/color"
 	"math"
 	"slices"
 	"strconv"
@@ -20,7 +21,6 @@ const (
 	mostKeys   = 16 // parts that get a key each; more get a ramp
 	legendGap  = 8.0
 	colorBar   = 8.0
-	smallLine  = sizeSmall * lineHeight
 	ladderStep = 10.0
 )
 
@@ -154,7 +154,7 @@ func (p sharesPlot) drawLegend(c *canvas, x float64, r rect) {
 	n := len(p.Parts)
 	if n > mostKeys {
 		bar := rect{x, y, x + colorBar, r.y1}
-		drawRamp(c, bar, func(t float64) xyColor { return partColor(int(t*float64(n-1)+0.5), n) })
+		drawRamp(c, bar, func(t float64) color.RGBA { return partColor(int(t*float64(n-1)+0.5), n) })
 		c.text(xy{bar.x1 + 3, bar.y1}, p.Parts[0], sizeSmall, left, ink)
 		c.text(xy{bar.x1 + 3, bar.y0 + sizeSmall*capHeight}, p.Parts[n-1], sizeSmall, left, ink)
 		return

@@ -16,6 +16,9 @@ func wrap(s string, size, width float64) []string {
 	for paragraph := range strings.SplitSeq(s, "\n") {
 		line := ""
 		for word := range strings.SplitSeq(paragraph, " ") {
+			if word == "" {
+				continue
+			}
 			joined := strings.TrimPrefix(line+" "+word, " ")
 			if line != "" && textWidth(joined, size) > width {
 				lines = append(lines, line)
