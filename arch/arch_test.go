@@ -63,7 +63,7 @@ func each(t *testing.T, f func(t *testing.T, m *arch.Model, dev kernels.Device))
 }
 
 func openCPU(t *testing.T) *cpu.Device {
-	dev, err := cpu.Open(0)
+	dev, err := cpu.Open("", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +267,7 @@ func TestThreadsChangeNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var want []float32
 			for _, threads := range []int{1, 2, 5} {
-				dev, err := cpu.Open(threads)
+				dev, err := cpu.Open("", threads)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -41,7 +41,7 @@ func ticking() bench.Clock {
 
 func measurer(t *testing.T) (*bench.Measurer, *[]results.Result) {
 	t.Helper()
-	dev, err := cpu.Open(1)
+	dev, err := cpu.Open("", 1)
 	if err != nil {
 		t.Fatal(err)
 	}

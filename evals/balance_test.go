@@ -13,7 +13,7 @@ import (
 
 func model(t *testing.T, channel arch.Channel) (*evals.Routes, *arch.Model) {
 	t.Helper()
-	dev, err := cpu.Open(1)
+	dev, err := cpu.Open("", 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ routers send tokens, and draws the figures of the BlackMamba paper
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misuse(err) })
 	f := root.PersistentFlags()
-	f.StringVar(&a.deviceName, "device", "cpu", "device that computes: "+strings.Join(device.Names, ", "))
+	f.StringVar(&a.deviceName, "device", "cpu", "device that computes: "+strings.Join(device.Names(), ", "))
 	f.IntVar(&a.threads, "threads", 0, "threads that compute; 0 is one per core")
 	f.Uint64Var(&a.seed, "seed", 1, "seed of random weights and prompts")
 	f.StringVar(&a.logLevel, "log-level", "info", "least level logged to standard error: debug, info, warn, error")

@@ -122,26 +122,12 @@ func (j *attendJob) block(worker, seq, t0, head int) {
 	}
 	for i := range m {
 		row := p[i*seen:][:seen-m+i+1] // later keys are not seen
-		softmax(j.d, row, j.scale)
+		j.d.vec.Softmax(row, j.scale)
 		out := j.dst.row(first + i)[col : col+j.headDim]
 		if v.f != nil {
 			j.d.vec.WeightedRows(out, row, v.f, v.stride)
 		} else {
 			j.d.vec.WeightedRowsBF16(out, row, v.b, v.stride)
 		}
-	}
-}
-
-// softmax is x = softmax(scale·x).
-func softmax(d *Device, x []float32, scale float32) {
-	top := float32(math.Inf(-1))
-	for i, v := range x {
-		v *= scale
-		x[i] = v
-		top = max(top, v)
-	}
-	r := 1 / d.vec.Exp(x, x, top)
-	for i := range x {
-		x[i] *= r
 	}
 }

@@ -1,5 +1,6 @@
-// Package cpu carries out ops in main memory, in float32: goroutine-parallel blocked
-// loops in Go around a table of inner loops (internal/vec) that faster variants replace.
+// Package cpu carries out ops in main memory, in float32: blocked loops in Go, shared by a
+// pool of threads, around inner loops (internal/vec) in assembly for AVX-512 and AVX2 and in
+// plain Go.
 //
 // Activations and sums are float32; weights and KV caches may be bf16 and are widened
 // exactly. Every sum is taken in an order that depends neither on the number of threads
@@ -29,9 +30,18 @@ type Device struct {
 	jobs    jobs        // reused, so that an op allocates nothing
 }
 
-// Open returns the CPU, computing with the given number of threads; 0 means one per core
-// that the process may use.
-func Open(threads int) (*Device, error) {
+// Variants are the sets of inner loops that this processor runs, the fastest first: "go"
+// is always the last.
+func Variants() (names []string) {
+	for _, set := range vec.Sets() {
+		names = append(names, set.Name)
+	}
+	return names
+}
+
+// Open returns the CPU, computing with the inner loops called variant ("" is the fastest) and
+// with the given number of threads; 0 means one per core that the process may use.
+func Open(variant string, threads int) (*Device, error) {
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
@@ -41,14 +51,27 @@ func Open(threads int) (*Device, error) {
 	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
 		return nil, errors.New("cpu: this processor is big-endian; weights are stored little-endian")
 	}
-	d := &Device{vec: vec.Go(), pool: newPool(threads), scratch: make([][]float32, threads)}
+	set, err := setNamed(variant)
+	if err != nil {
+		return nil, err
+	}
+	d := &Device{vec: set, pool: newPool(threads), scratch: make([][]float32, threads)}
 	d.jobs.bind(d)
 	// Workers know only the pool, so an unused device can be collected and end them.
 	runtime.AddCleanup(d, (*pool).close, d.pool)
 	return d, nil
 }
 
-// Name says which inner loops run: "cpu/go".
+func setNamed(variant string) (vec.Funcs, error) {
+	for _, set := range vec.Sets() {
+		if variant == "" || set.Name == variant {
+			return set, nil
+		}
+	}
+	return vec.Funcs{}, fmt.Errorf("cpu: variant %q is not one that this processor and program run: want one of %v", variant, Variants())
+}
+
+// Name says which inner loops run: "cpu/avx512".
 func (d *Device) Name() string { return "cpu/" + d.vec.Name }
 
 // Threads is the number of goroutines that compute.
@@ -59,13 +82,21 @@ func (d *Device) Alloc(t kernels.Type, rows, cols int) kernels.Mat {
 	m := kernels.Mat{Type: t, Rows: rows, Cols: cols, Stride: cols}
 	switch n := rows * cols; t {
 	case kernels.F32:
-		m.Mem = make([]float32, n)
+		m.Mem = zeros[float32](n)
 	case kernels.BF16:
-		m.Mem = make([]uint16, n)
+		m.Mem = zeros[uint16](n)
 	case kernels.I32:
-		m.Mem = make([]int32, n)
+		m.Mem = zeros[int32](n)
 	}
 	return m
+}
+
+func zeros[T any](n int) []T {
+	s := make([]T, n)
+	if bytes := n * int(unsafe.Sizeof(*new(T))); bytes > 0 {
+		useLargePages(unsafe.Pointer(&s[0]), bytes)
+	}
+	return s
 }
 
 // Write copies src into dst.

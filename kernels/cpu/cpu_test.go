@@ -1,6 +1,7 @@
 package cpu_test
 
 import (
+	"fmt"
 	"testing"
 
 	"quadrant/kernels"
@@ -8,24 +9,33 @@ import (
 	"quadrant/kernels/kerneltest"
 )
 
+// Every variant that this processor runs computes every op as its definition does.
 func TestConformance(t *testing.T) {
-	for name, threads := range map[string]int{"one thread": 1, "two threads": 2, "more threads than cores": 5} {
-		t.Run(name, func(t *testing.T) {
-			kerneltest.Run(t, func() kernels.Device {
-				dev, err := cpu.Open(threads)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return dev
-			}, kerneltest.Single)
-		})
+	for i, variant := range cpu.Variants() {
+		for _, threads := range []int{2, 1, 5} { // 5 is more than most test machines have cores
+			if threads != 2 && (i > 0 || testing.Short()) {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s, %d threads", variant, threads), func(t *testing.T) {
+				kerneltest.Run(t, func() kernels.Device {
+					dev, err := cpu.Open(variant, threads)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return dev
+				}, kerneltest.Single)
+			})
+		}
 	}
 }
 
 func TestOpenErrors(t *testing.T) {
 	for _, threads := range []int{-1, 1 << 20} {
-		if _, err := cpu.Open(threads); err == nil {
+		if _, err := cpu.Open("", threads); err == nil {
 			t.Errorf("opening with %d threads is no error", threads)
 		}
+	}
+	if _, err := cpu.Open("sse9", 1); err == nil {
+		t.Error("a variant that does not exist is no error")
 	}
 }

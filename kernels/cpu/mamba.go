@@ -1,13 +1,16 @@
 package cpu
 
 import (
-	"math"
-
 	"quadrant/kernels"
 	"quadrant/kernels/cpu/internal/vec"
 )
 
-// convJob takes channels: each carries its own part of the state from token to token.
+// channelBlock is the channels of one unit of a convolution or scan: a cache line of each
+// token's row.
+const channelBlock = vec.ScanBlock
+
+// convJob takes blocks of channels: each carries its own part of the state from token to
+// token.
 type convJob struct {
 	d                *Device
 	dst, x, w, state view[float32]
@@ -17,16 +20,23 @@ type convJob struct {
 
 func (j *convJob) start(o *kernels.ConvSiLU) {
 	j.dst, j.x, j.w, j.bias, j.state, j.seqs = f32(o.Dst), f32(o.X), f32(o.W), vector(o.Bias), f32(o.State), o.Seqs
-	j.d.pool.do(j, j.x.cols, j.x.rows*(2*j.w.cols+8))
+	j.d.pool.do(j, blocks(j.x.cols, channelBlock), channelBlock*j.x.rows*(j.w.cols/4+4))
 }
 
-func (j *convJob) run(_, lo, hi int) {
-	n := j.x.rows / j.seqs
+func (j *convJob) run(worker, lo, hi int) {
+	n, taps := j.x.rows/j.seqs, j.w.cols
+	c0, c1 := lo*channelBlock, min(hi*channelBlock, j.x.cols)
+	w := j.d.temp(worker, taps*(c1-c0)) // taps as rows
+	for k := range taps {
+		for c := c0; c < c1; c++ {
+			w[k*(c1-c0)+c-c0] = j.w.row(c)[k]
+		}
+	}
 	for s := range j.seqs {
 		for t := range n {
-			j.token(s, t, n, lo, hi)
+			j.token(s, t, n, c0, c1, w)
 		}
-		j.keep(s, n, lo, hi)
+		j.keep(s, n, c0, c1)
 	}
 }
 
@@ -38,33 +48,29 @@ func (j *convJob) before(s, t, n int) []float32 {
 	return j.x.row(s*n + t)
 }
 
-func (j *convJob) token(s, t, n, lo, hi int) {
-	taps := j.w.cols
-	out := j.dst.row(s*n + t)[lo:hi]
+func (j *convJob) token(s, t, n, c0, c1 int, w []float32) {
+	taps, out := j.w.cols, j.dst.row(s*n + t)[c0:c1]
 	if j.bias != nil {
-		copy(out, j.bias[lo:hi])
+		copy(out, j.bias[c0:c1])
 	} else {
 		clear(out)
 	}
 	for k := range taps {
-		in, w := j.before(s, t-taps+1+k, n)[lo:hi], j.w.data[lo*j.w.stride+k:]
-		for c := range out {
-			out[c] += w[c*j.w.stride] * in[c]
-		}
+		j.d.vec.MulAdd(out, w[k*len(out):][:len(out)], j.before(s, t-taps+1+k, n)[c0:c1])
 	}
 	j.d.vec.SiLU(out, out)
 }
 
 // keep moves the last inputs of sequence s into the state, oldest first. A step shorter
 // than the state shifts it; rows are read before they are overwritten.
-func (j *convJob) keep(s, n, lo, hi int) {
+func (j *convJob) keep(s, n, c0, c1 int) {
 	past := j.w.cols - 1
 	for k := range past {
-		copy(j.state.row(s*past + k)[lo:hi], j.before(s, n-past+k, n)[lo:hi])
+		copy(j.state.row(s*past + k)[c0:c1], j.before(s, n-past+k, n)[c0:c1])
 	}
 }
 
-// scanJob takes channels of sequences: unit s·D+d is channel d of sequence s.
+// scanJob takes blocks of channels of sequences, and stretches of tokens within.
 type scanJob struct {
 	d                             *Device
 	dst, x, dt, a, b, c, z, state view[float32]
@@ -72,44 +78,66 @@ type scanJob struct {
 	seqs                          int
 }
 
+// stretch is the tokens of a block that are prepared at once: their scratch stays in the
+// nearest cache.
+const stretch = 64
+
 func (j *scanJob) start(o *kernels.Scan) {
 	j.dst, j.x, j.dt, j.z = f32(o.Dst), f32(o.X), f32(o.Dt), f32(o.Z)
 	j.a, j.b, j.c, j.state = f32(o.A), f32(o.B), f32(o.C), f32(o.State)
 	j.skip, j.dtBias, j.seqs = vector(o.D), vector(o.DtBias), o.Seqs
 	n := j.x.rows / j.seqs
-	j.d.pool.do(j, j.seqs*j.x.cols, n*(8*j.a.cols+16))
+	j.d.pool.do(j, j.seqs*blocks(j.x.cols, channelBlock), channelBlock*n*(2*j.a.cols+8))
 }
 
-func (j *scanJob) run(_, lo, hi int) {
-	n, width := j.x.rows/j.seqs, j.x.cols
+func (j *scanJob) run(worker, lo, hi int) {
+	n, perSeq := j.x.rows/j.seqs, blocks(j.x.cols, channelBlock)
+	temp := j.d.temp(worker, 4*stretch*channelBlock)
 	for u := lo; u < hi; u++ {
-		s, ch := u/width, u%width
-		h, a := j.state.row(u), j.a.row(ch)
-		var bias, skip float32
-		if j.dtBias != nil {
-			bias = j.dtBias[ch]
-		}
-		if j.skip != nil {
-			skip = j.skip[ch]
-		}
-		for i := s * n; i < (s+1)*n; i++ {
-			x := j.x.row(i)[ch]
-			dt := softplus(j.dt.row(i)[ch] + bias)
-			y := j.d.vec.ScanStep(h, a, j.b.row(i), j.c.row(i), dt, dt*x) + skip*x
-			if !j.z.none() {
-				z := j.z.row(i)[ch]
-				y *= z * vec.Sigmoid(z)
-			}
-			j.dst.row(i)[ch] = y
+		s, c0 := u/perSeq, u%perSeq*channelBlock
+		c1 := min(c0+channelBlock, j.x.cols)
+		for t0 := 0; t0 < n; t0 += stretch {
+			j.block(s, s*n+t0, min(stretch, n-t0), c0, c1, temp)
 		}
 	}
 }
 
-// softplus is log(1+exp(x)), or x where the difference is below float32's resolution;
-// the threshold is PyTorch's.
-func softplus(x float32) float32 {
-	if x > 20 {
-		return x
+// block carries channels c0 … c1 of sequence s over n tokens from row first on.
+func (j *scanJob) block(s, first, n, c0, c1 int, temp []float32) {
+	size := n * channelBlock
+	y, dt, du, gate := temp[:size], temp[size:2*size], temp[2*size:3*size], temp[3*size:4*size]
+	clear(dt) // a block with fewer channels leaves the rest of its rows alone
+	for t := range n {
+		at, row := t*channelBlock, first+t
+		copy(dt[at:], j.dt.row(row)[c0:c1])
+		if j.dtBias != nil {
+			j.d.vec.Axpy(dt[at:at+c1-c0], 1, j.dtBias[c0:c1])
+		}
 	}
-	return float32(math.Log1p(float64(vec.Exp(x))))
+	j.d.vec.Softplus(dt, dt)
+	copy(du, dt)
+	for t := range n {
+		at := t * channelBlock
+		j.d.vec.Mul(du[at:at+c1-c0], j.x.row(first + t)[c0:c1])
+	}
+	j.d.vec.Scan(vec.ScanBlockArgs{
+		Y: y, DT: dt, DU: du,
+		H: j.state.data[(s*j.x.cols+c0)*j.state.stride:], LDH: j.state.stride,
+		A: j.a.data[c0*j.a.stride:], LDA: j.a.stride,
+		B: j.b.data[first*j.b.stride:], LDB: j.b.stride, C: j.c.data[first*j.c.stride:], LDC: j.c.stride,
+		Tokens: n, Channels: c1 - c0, States: j.a.cols,
+	})
+	for t := range n {
+		at, row := t*channelBlock, first+t
+		out := j.dst.row(row)[c0:c1]
+		copy(out, y[at:])
+		if j.skip != nil {
+			j.d.vec.MulAdd(out, j.skip[c0:c1], j.x.row(row)[c0:c1])
+		}
+		if !j.z.none() {
+			g := gate[:c1-c0]
+			j.d.vec.SiLU(g, j.z.row(row)[c0:c1])
+			j.d.vec.Mul(out, g)
+		}
+	}
 }

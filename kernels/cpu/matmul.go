@@ -1,10 +1,6 @@
 package cpu
 
-import (
-	"math"
-
-	"quadrant/kernels"
-)
+import "quadrant/kernels"
 
 // colBlock is how many outputs are one unit of a product: enough rows of weights to be
 // worth taking, few enough to share evenly.
@@ -21,10 +17,7 @@ func (d *Device) gemm(worker int, c []float32, ldc int, x []float32, ldx int, w 
 		return
 	}
 	for i := range m {
-		row := c[i*ldc:][:n]
-		for j := range row {
-			row[j] += bias[j]
-		}
+		d.vec.Axpy(c[i*ldc:][:n], 1, bias)
 	}
 }
 
@@ -160,15 +153,10 @@ func (j *activationJob) run(worker, lo, hi int) {
 		c1 := min(c0+actBlock, j.x.cols)
 		y := y[:c1-c0]
 		j.d.activate(j.act, y, j.x.row(i)[c0:c1])
-		dst := j.dst.row(i)[c0:c1]
-		if j.mul.none() {
-			copy(dst, y)
-			continue
+		if !j.mul.none() {
+			j.d.vec.Mul(y, j.mul.row(i)[c0:c1])
 		}
-		mul := j.mul.row(i)[c0:c1]
-		for c, v := range y {
-			dst[c] = v * mul[c]
-		}
+		copy(j.dst.row(i)[c0:c1], y)
 	}
 }
 
@@ -177,14 +165,9 @@ func (d *Device) activate(act kernels.Act, y, x []float32) {
 	case kernels.SiLU:
 		d.vec.SiLU(y, x)
 	case kernels.GELU:
-		for i, v := range x {
-			y[i] = float32(0.5 * float64(v) * math.Erfc(-float64(v)/math.Sqrt2))
-		}
+		d.vec.GELU(y, x)
 	case kernels.GELUTanh:
-		for i, v := range x {
-			u := float64(v)
-			y[i] = float32(0.5 * u * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(u+0.044715*u*u*u))))
-		}
+		d.vec.GELUTanh(y, x)
 	case kernels.ReLU:
 		for i, v := range x {
 			if v < 0 {

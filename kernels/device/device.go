@@ -3,24 +3,32 @@ package device
 
 import (
 	"fmt"
+	"strings"
 
 	"quadrant/kernels"
 	"quadrant/kernels/cpu"
 	"quadrant/kernels/ref"
 )
 
-// Names are the devices there are: "cpu" is the fastest variant that this machine runs,
-// "cpu/go" the portable one, "ref" the float64 definition, slow on purpose.
-var Names = []string{"cpu", "cpu/go", "ref"}
+// Names are the devices that there are here: "cpu" is the fastest variant that this
+// machine runs, "cpu/go" the portable one, "ref" the float64 definition, slow on purpose.
+func Names() []string {
+	names := []string{"cpu"}
+	for _, v := range cpu.Variants() {
+		names = append(names, "cpu/"+v)
+	}
+	return append(names, "ref")
+}
 
 // Open opens the device called name with the given number of threads (0: one per core),
 // which ref does not use. It never opens another in its place.
 func Open(name string, threads int) (kernels.Device, error) {
-	switch name {
-	case "cpu", "cpu/go":
-		return cpu.Open(threads)
-	case "ref":
+	kind, variant, _ := strings.Cut(name, "/")
+	switch {
+	case kind == "cpu" && (variant != "" || name == "cpu"):
+		return cpu.Open(variant, threads)
+	case name == "ref":
 		return ref.New(), nil
 	}
-	return nil, fmt.Errorf("device %q is unknown: want one of %v", name, Names)
+	return nil, fmt.Errorf("device %q is unknown: want one of %s", name, strings.Join(Names(), ", "))
 }

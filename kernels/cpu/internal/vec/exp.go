@@ -48,20 +48,80 @@ func exp2(n int32) float32 { return math.Float32frombits(uint32(n+127) << 23) }
 // Sigmoid is 1/(1+exp(−x)).
 func Sigmoid(x float32) float32 { return 1 / (1 + Exp(-x)) }
 
-func expSum(y, x []float32, shift float32) (sum float32) {
-	y = y[:len(x)]
+func softmax(x []float32, scale float32) {
+	top := float32(math.Inf(-1))
 	for i, v := range x {
-		e := Exp(v - shift)
-		y[i] = e
+		v *= scale
+		x[i] = v
+		top = max(top, v)
+	}
+	sum := float32(0)
+	for i, v := range x {
+		e := Exp(v - top)
+		x[i] = e
 		sum += e
 	}
-	return sum
+	r := 1 / sum
+	for i := range x {
+		x[i] *= r
+	}
 }
 
 func silu(y, x []float32) {
 	y = y[:len(x)]
 	for i, v := range x {
 		y[i] = v * Sigmoid(v)
+	}
+}
+
+func gelu(y, x []float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		y[i] = float32(0.5 * float64(v) * math.Erfc(-float64(v)/math.Sqrt2))
+	}
+}
+
+func geluTanh(y, x []float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		u := float64(v)
+		y[i] = float32(0.5 * u * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(u+0.044715*u*u*u))))
+	}
+}
+
+// softplus is x where the difference is below float32's resolution; the threshold is
+// PyTorch's.
+func softplus(y, x []float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		if v <= 20 {
+			v = float32(math.Log1p(float64(Exp(v))))
+		}
+		y[i] = v
+	}
+}
+
+func mul(y, x []float32) {
+	x = x[:len(y)]
+	for i := range y {
+		y[i] *= x[i]
+	}
+}
+
+func mulAdd(y, a, b []float32) {
+	a, b = a[:len(y)], b[:len(y)]
+	for i := range y {
+		y[i] += a[i] * b[i]
+	}
+}
+
+func scan(s ScanBlockArgs) {
+	for ch := range s.Channels {
+		h, a := s.H[ch*s.LDH:][:s.States], s.A[ch*s.LDA:][:s.States]
+		for t := range s.Tokens {
+			at := t*ScanBlock + ch
+			s.Y[at] = scanStep(h, a, s.B[t*s.LDB:], s.C[t*s.LDC:], s.DT[at], s.DU[at])
+		}
 	}
 }
 

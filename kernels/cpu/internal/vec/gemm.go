@@ -104,6 +104,14 @@ func dot(x, w []float32) (sum float32) {
 	return sum
 }
 
+func dotBF16(x []float32, w []uint16) (sum float32) {
+	w = w[:len(x)]
+	for i, u := range x {
+		sum += u * bf16(w[i])
+	}
+	return sum
+}
+
 func widen(dst []float32, src []uint16) {
 	src = src[:len(dst)]
 	for i := range dst {

@@ -1,33 +1,55 @@
-// Package vec is the inner loops of kernels/cpu, behind one table of functions, so that
-// a faster set can take the place of the Go one.
+// Package vec is the inner loops of kernels/cpu, behind one table of functions per set of
+// instructions: plain Go, and assembly for AVX2 and AVX-512, which _gen generates.
 //
-// Every sum is taken in the order of its index, whatever the shape of the call: a row's
-// result does not depend on which rows are computed beside it.
+// Within a set, every sum is taken in an order that follows from the index summed over
+// alone: a row's result does not depend on which rows are computed beside it.
 package vec
 
 // Funcs is a set of inner loops. Slices that hold matrices are row-major with a leading
 // dimension ld, the elements from one row to the next.
 type Funcs struct {
-	Name string // of the variant: "go"
+	Name string // of the set: "go", "avx2", "avx512"
 
 	// Gemm is C[i,j] = Σ_k X[i,k]·W[j,k] for m rows of X and n rows of W.
 	Gemm func(c []float32, ldc int, x []float32, ldx int, w []float32, ldw, m, n, k int)
 	// GemmBF16 is Gemm with bf16 weights, widened exactly. tmp has room for 4·k values.
 	GemmBF16 func(c []float32, ldc int, x []float32, ldx int, w []uint16, ldw, m, n, k int, tmp []float32)
 
-	// WeightedRows is y = Σ_i p[i]·V[i] over rows of len(y).
+	// WeightedRows is y = Σ_i p[i]·V[i] over rows of len(y), at least one.
 	WeightedRows func(y, p, v []float32, ldv int)
 	// WeightedRowsBF16 is WeightedRows with bf16 rows.
 	WeightedRowsBF16 func(y, p []float32, v []uint16, ldv int)
 
 	// Axpy is y += a·x.
 	Axpy func(y []float32, a float32, x []float32)
-	// Exp is y = exp(x − shift); it returns Σ y. y may be x.
-	Exp func(y, x []float32, shift float32) (sum float32)
-	// SiLU is y = x·σ(x). y may be x.
-	SiLU func(y, x []float32)
-	// ScanStep is h ← exp(dt·a)·h + du·b; it returns Σ h·c. All have one length.
-	ScanStep func(h, a, b, c []float32, dt, du float32) float32
+	// Mul is y *= x, element by element.
+	Mul func(y, x []float32)
+	// MulAdd is y += a·b, element by element.
+	MulAdd func(y, a, b []float32)
+
+	// Softmax is x = softmax(scale·x).
+	Softmax func(x []float32, scale float32)
+	// SiLU is y = x·σ(x), GELU y = x·Φ(x), GELUTanh its approximation by tanh, Softplus
+	// y = log(1+exp(x)). y may be x.
+	SiLU, GELU, GELUTanh, Softplus func(y, x []float32)
+
+	// Scan carries up to [ScanBlock] channels of a selective scan over n tokens:
+	// h ← exp(dt·a)·h + du·b, y = Σ h·c. y, dt and du are [n, ScanBlock], h and a [channels,
+	// states], b and c [n, states] with leading dimensions.
+	Scan func(s ScanBlockArgs)
+}
+
+// ScanBlock is the channels that Scan takes at a time.
+const ScanBlock = 16
+
+// ScanBlockArgs are the operands of Scan.
+type ScanBlockArgs struct {
+	Y, DT, DU                []float32
+	H, A                     []float32
+	LDH, LDA                 int
+	B, C                     []float32
+	LDB, LDC                 int
+	Tokens, Channels, States int
 }
 
 // Go is the set in plain Go.
@@ -36,6 +58,8 @@ func Go() Funcs {
 		Name: "go",
 		Gemm: gemm, GemmBF16: gemmBF16,
 		WeightedRows: weightedRows, WeightedRowsBF16: weightedRowsBF16,
-		Axpy: axpy, Exp: expSum, SiLU: silu, ScanStep: scanStep,
+		Axpy: axpy, Mul: mul, MulAdd: mulAdd,
+		Softmax: softmax, SiLU: silu, GELU: gelu, GELUTanh: geluTanh, Softplus: softplus,
+		Scan: scan,
 	}
 }

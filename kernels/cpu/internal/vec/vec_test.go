@@ -1,6 +1,7 @@
 package vec
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -47,11 +48,92 @@ func TestExp(t *testing.T) {
 	}
 }
 
-// TestGemmRowsAreIndependent: a row's bits do not depend on the rows beside it.
-func TestGemmRowsAreIndependent(t *testing.T) {
-	const m, n, k = 5, 7, 33
-	r := rand.New(rand.NewPCG(1, 2))
-	x, w, half := make([]float32, m*k), make([]float32, n*k), make([]uint16, n*k)
+// TestElementwise compares the activations of every set with float64, in units of the
+// argument: the error of x·σ(x) is proportional to x, also where the value is near 0.
+// Lengths around a vector's leave something over; a NaN stays one and a neighbour does not
+// notice.
+func TestElementwise(t *testing.T) {
+	for _, set := range Sets() {
+		for _, f := range []struct {
+			name  string
+			f     func(y, x []float32)
+			want  func(x float64) float64
+			bound float64
+		}{
+			{"SiLU", set.SiLU, func(x float64) float64 { return x / (1 + math.Exp(-x)) }, 3e-7},
+			{"GELU", set.GELU, func(x float64) float64 { return 0.5 * x * math.Erfc(-x / math.Sqrt2) }, 3e-7},
+			{"GELUTanh", set.GELUTanh, func(x float64) float64 {
+				return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+			}, 6e-7},
+			{"Softplus", set.Softplus, func(x float64) float64 { return math.Max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }, 3e-7},
+		} {
+			var x []float32
+			for v := float32(-110); v < 110; v += 0.037 {
+				x = append(x, v, v/1000)
+			}
+			x = append(x, 0, 1e-30, -1e-30, 1e30, -1e30)
+			y := make([]float32, len(x))
+			f.f(y, x)
+			worst := 0.0
+			for i, v := range x {
+				want := f.want(float64(v))
+				size := math.Abs(float64(v)) + math.Abs(want) + 1e-37
+				if e := math.Abs(float64(y[i])-want) / size; !(e <= worst) {
+					worst = e
+					if !(e <= f.bound) {
+						t.Errorf("%s: %s(%v) = %v, want %v", set.Name, f.name, v, y[i], want)
+					}
+				}
+			}
+			t.Logf("%s: %s is off by %.1g of its argument at most", set.Name, f.name, worst)
+			for n := range 40 {
+				x := make([]float32, n+1)
+				for i := range x {
+					x[i] = float32(i) - 7.5
+				}
+				if n > 0 {
+					x[n/2] = float32(math.NaN())
+				}
+				x[n] = 1234 // not part of the call
+				f.f(x[:n], x[:n])
+				for i, v := range x[:n] {
+					if nan := i == n/2; (v != v) != nan {
+						t.Errorf("%s: %s of %d values: value %d is %v", set.Name, f.name, n, i, v)
+					}
+				}
+				if x[n] != 1234 {
+					t.Errorf("%s: %s of %d values changes the next", set.Name, f.name, n)
+				}
+			}
+		}
+	}
+}
+
+// TestSoftmax sums to one, whatever the length and the size of scores.
+func TestSoftmax(t *testing.T) {
+	for _, set := range Sets() {
+		for _, n := range []int{1, 2, 15, 16, 17, 31, 33, 1000} {
+			x, want := make([]float32, n), make([]float64, n)
+			sum := 0.0
+			for i := range x {
+				x[i] = float32(i%13)*7 - 300
+				want[i] = math.Exp(0.5 * (float64(x[i]) + 216))
+				sum += want[i]
+			}
+			set.Softmax(x, 0.5)
+			for i, v := range x {
+				if e := math.Abs(float64(v) - want[i]/sum); !(e <= 1e-6) {
+					t.Errorf("%s: softmax of %d: %d is %v, want %v", set.Name, n, i, v, want[i]/sum)
+				}
+			}
+		}
+	}
+}
+
+// operands are matrices with room around their rows.
+func operands(m, n, k int) (x, w []float32, half []uint16) {
+	r := rand.New(rand.NewPCG(uint64(m), uint64(n*1000+k)))
+	x, w, half = make([]float32, m*(k+3)), make([]float32, n*(k+5)), make([]uint16, n*(k+5))
 	for i := range x {
 		x[i] = float32(r.NormFloat64())
 	}
@@ -59,19 +141,114 @@ func TestGemmRowsAreIndependent(t *testing.T) {
 		half[i] = uint16(math.Float32bits(float32(r.NormFloat64())) >> 16)
 		w[i] = bf16(half[i])
 	}
-	all, allHalf, one, tmp := make([]float32, m*n), make([]float32, m*n), make([]float32, n), make([]float32, 4*k)
-	gemm(all, n, x, k, w, k, m, n, k)
-	gemmBF16(allHalf, n, x, k, half, k, m, n, k, tmp)
-	for i := range m {
-		for name, f := range map[string]func(){
-			"gemm":     func() { gemm(one, n, x[i*k:], k, w, k, 1, n, k) },
-			"gemmBF16": func() { gemmBF16(one, n, x[i*k:], k, half, k, 1, n, k, tmp) },
-		} {
-			f()
-			for j := range n {
-				if one[j] != all[i*n+j] || one[j] != allHalf[i*n+j] {
-					t.Fatalf("%s: C[%d,%d] alone is %v, among %d rows %v (f32) and %v (bf16)", name, i, j, one[j], m, all[i*n+j], allHalf[i*n+j])
+	return x, w, half
+}
+
+// TestGemm compares products of every set with float64, and their bits with those of a row
+// and a column alone: neither the rows computed beside one nor the columns change it, nor
+// does the type of the weights.
+func TestGemm(t *testing.T) {
+	for _, set := range Sets() {
+		for _, m := range []int{1, 2, 3, 4, 5, 9} {
+			for _, n := range []int{1, 3, 4, 5, 8, 18} {
+				for _, k := range []int{1, 7, 8, 9, 15, 16, 17, 33, 100} {
+					testGemm(t, set, m, n, k)
 				}
+			}
+		}
+	}
+}
+
+func testGemm(t *testing.T, set Funcs, m, n, k int) {
+	t.Helper()
+	x, w, half := operands(m, n, k)
+	ldx, ldw, ldc := k+3, k+5, n+2
+	c, cHalf := make([]float32, m*ldc), make([]float32, m*ldc)
+	tmp, one := make([]float32, 4*k), make([]float32, 1)
+	set.Gemm(c, ldc, x, ldx, w, ldw, m, n, k)
+	set.GemmBF16(cHalf, ldc, x, ldx, half, ldw, m, n, k, tmp)
+	for i := range m {
+		for j := range n {
+			got, want, terms := c[i*ldc+j], 0.0, 0.0
+			for l := range k {
+				p := float64(x[i*ldx+l]) * float64(w[j*ldw+l])
+				want += p
+				terms += math.Abs(p)
+			}
+			if e := math.Abs(float64(got) - want); !(e <= 1e-6*terms) {
+				t.Fatalf("%s %dx%dx%d: C[%d,%d] = %v, want %v", set.Name, m, n, k, i, j, got, want)
+			}
+			set.Gemm(one, 1, x[i*ldx:], ldx, w[j*ldw:], ldw, 1, 1, k)
+			if one[0] != got || cHalf[i*ldc+j] != got {
+				t.Fatalf("%s %dx%dx%d: C[%d,%d] is %v, alone %v, with bf16 weights %v", set.Name, m, n, k, i, j, got, one[0], cHalf[i*ldc+j])
+			}
+		}
+		for j := n; j < ldc; j++ {
+			if c[i*ldc+j] != 0 {
+				t.Fatalf("%s %dx%dx%d: wrote beyond row %d", set.Name, m, n, k, i)
+			}
+		}
+	}
+}
+
+// TestScan compares the scan of every set with float64, for whole and partial blocks of
+// channels and any number of states, in one piece and in two.
+func TestScan(t *testing.T) {
+	const tokens = 9
+	for _, set := range Sets() {
+		for _, channels := range []int{1, 15, ScanBlock} {
+			for _, states := range []int{1, 4, 8, 15, 16, 17, 32} {
+				testScan(t, set, tokens, channels, states)
+			}
+		}
+	}
+}
+
+func testScan(t *testing.T, set Funcs, tokens, channels, states int) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(3, uint64(channels*100+states)))
+	random := func(n int, scale, shift float64) []float32 {
+		v := make([]float32, n)
+		for i := range v {
+			v[i] = float32(r.NormFloat64()*scale + shift)
+		}
+		return v
+	}
+	ldb := states + 3
+	dt, du := random(tokens*ScanBlock, 0.1, 0.5), random(tokens*ScanBlock, 1, 0)
+	h, a := random(channels*states, 1, 0), random(channels*states, 0.5, -3)
+	b, c := random(tokens*ldb, 1, 0), random(tokens*ldb, 1, 0)
+	y := make([]float32, tokens*ScanBlock)
+	args := func(h, y []float32, from, n int) ScanBlockArgs {
+		return ScanBlockArgs{
+			Y: y[from*ScanBlock:], DT: dt[from*ScanBlock:], DU: du[from*ScanBlock:], H: h, A: a, LDH: states, LDA: states,
+			B: b[from*ldb:], C: c[from*ldb:], LDB: ldb, LDC: ldb, Tokens: n, Channels: channels, States: states,
+		}
+	}
+	whole, parts := append([]float32(nil), h...), append([]float32(nil), h...)
+	set.Scan(args(whole, y, 0, tokens))
+	again := make([]float32, len(y))
+	set.Scan(args(parts, again, 0, 4))
+	set.Scan(args(parts, again, 4, tokens-4))
+	for ch := range channels {
+		state := make([]float64, states)
+		for n := range state {
+			state[n] = float64(h[ch*states+n])
+		}
+		for tok := range tokens {
+			at := tok*ScanBlock + ch
+			want, terms := 0.0, 0.0
+			for n := range state {
+				state[n] = math.Exp(float64(dt[at])*float64(a[ch*states+n]))*state[n] + float64(du[at])*float64(b[tok*ldb+n])
+				p := state[n] * float64(c[tok*ldb+n])
+				want += p
+				terms += math.Abs(p)
+			}
+			if e := math.Abs(float64(y[at]) - want); !(e <= 2e-6*(terms+1)) {
+				t.Fatalf("%s, %d channels, %d states: y[%d,%d] = %v, want %v", set.Name, channels, states, tok, ch, y[at], want)
+			}
+			if again[at] != y[at] {
+				t.Fatalf("%s, %d channels, %d states: y[%d,%d] = %v in one piece, %v in two", set.Name, channels, states, tok, ch, y[at], again[at])
 			}
 		}
 	}
@@ -79,21 +256,44 @@ func TestGemmRowsAreIndependent(t *testing.T) {
 
 func BenchmarkGemm(b *testing.B) {
 	const n, k = 1024, 1024
-	x, w, c := make([]float32, 64*k), make([]float32, n*k), make([]float32, 64*n)
-	for _, m := range []int{1, 64} {
-		b.Run(map[int]string{1: "m=1", 64: "m=64"}[m], func(b *testing.B) {
+	for _, set := range Sets() {
+		for _, m := range []int{1, 64} {
+			b.Run(fmt.Sprintf("%s/m=%d", set.Name, m), func(b *testing.B) {
+				x, w, c := make([]float32, m*k), make([]float32, n*k), make([]float32, m*n)
+				for b.Loop() {
+					for j := 0; j < n; j += 16 {
+						set.Gemm(c[j:], n, x, k, w[j*k:], k, m, 16, k)
+					}
+				}
+				b.ReportMetric(2*float64(m)*n*k*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			})
+		}
+	}
+}
+
+func BenchmarkSiLU(b *testing.B) {
+	for _, set := range Sets() {
+		b.Run(set.Name, func(b *testing.B) {
+			x, y := make([]float32, 1024), make([]float32, 1024)
 			for b.Loop() {
-				gemm(c, n, x, k, w, k, m, n, k)
+				set.SiLU(y, x)
 			}
-			b.ReportMetric(2*float64(m)*n*k*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(b.N)/1024, "ns/value")
 		})
 	}
 }
 
-func BenchmarkExp(b *testing.B) {
-	x, y := make([]float32, 1024), make([]float32, 1024)
-	for b.Loop() {
-		expSum(y, x, 1)
+func BenchmarkScan(b *testing.B) {
+	const tokens, states = 64, 16
+	for _, set := range Sets() {
+		b.Run(set.Name, func(b *testing.B) {
+			v := make([]float32, tokens*ScanBlock)
+			h, a := make([]float32, ScanBlock*states), make([]float32, ScanBlock*states)
+			for b.Loop() {
+				set.Scan(ScanBlockArgs{Y: v, DT: v, DU: v, H: h, A: a, LDH: states, LDA: states, B: v, C: v, LDB: states, LDC: states,
+					Tokens: tokens, Channels: ScanBlock, States: states})
+			}
+			b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(b.N)/(tokens*ScanBlock*states), "ns/state")
+		})
 	}
-	b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(b.N)/1024, "ns/value")
 }

@@ -1,0 +1,36 @@
+// Command gen writes the assembly of package vec: ../asm_amd64.s and its Go declarations
+// ../asm_amd64.go. Run it in its folder with 'go run .'; CI runs it and compares.
+//
+// Each kernel is written once for a set of instructions; see [isa]. What a kernel computes,
+// and in which order it sums, is said at its declaration in ../vec.go.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/mmcloughlin/avo/build"
+)
+
+func main() {
+	for name, value := range map[string]string{"out": "../asm_amd64.s", "stubs": "../asm_amd64.go", "pkg": "vec"} {
+		if err := flag.Set(name, value); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	build.ConstraintExpr("!noasm")
+	for _, set := range []isa{avx512{}, avx2{}} {
+		for _, bf16 := range []bool{false, true} {
+			panel(set, bf16)
+			vector(set, bf16)
+			single(set, bf16)
+			weightedRows(set, bf16)
+		}
+		elementwise(set)
+	}
+	scan512()
+	scan256()
+	build.Generate()
+}

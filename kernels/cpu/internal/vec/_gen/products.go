@@ -1,0 +1,386 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Products sum lane by lane: lane l of an accumulator holds Σ x[i]·w[i] over i ≡ l modulo
+// the number of lanes, in the order of i. The lanes are then folded in halves: l + l+8 (of
+// sixteen), l + l+4, and (0+1) + (2+3). panel and vector fold alike, so a row's products are
+// the same bits whichever computes them.
+
+// A dot is a loop over k that accumulates rows of X times rows of W.
+type dot struct {
+	set  isa
+	bf16 bool
+	x, w rows
+	n    reg.GPVirtual // elements left
+	next rows          // of W, to be asked for ahead of their use where W is read once
+	acc  [][]reg.VecVirtual
+}
+
+// rows are up to four rows of a matrix, from a running pointer at the first.
+type rows struct {
+	p, ld, ld3 reg.GPVirtual // ld3 is three times ld; both are in bytes
+}
+
+func (r rows) row(i int) Mem {
+	switch i {
+	case 0:
+		return Mem{Base: r.p}
+	case 3:
+		return Mem{Base: r.p, Index: r.ld3, Scale: 1}
+	}
+	return Mem{Base: r.p, Index: r.ld, Scale: uint8(i)}
+}
+
+// loadRows reads a leading dimension, in elements of 1<<shift bytes.
+func loadRows(param string, shift uint64) rows {
+	r := rows{p: GP64(), ld: Load(Param(param), GP64()).(reg.GPVirtual), ld3: GP64()}
+	SHLQ(Imm(shift), r.ld)
+	LEAQ(Mem{Base: r.ld, Index: r.ld, Scale: 2}, r.ld3)
+	return r
+}
+
+// shift is the logarithm of the size of an element of W.
+func (d *dot) shift() uint64 {
+	if d.bf16 {
+		return 1
+	}
+	return 2
+}
+
+// step accumulates one vector of each row.
+func (d *dot) step(loadX func(Mem, reg.VecVirtual), loadW func(Mem, reg.VecVirtual)) {
+	xs := make([]reg.VecVirtual, len(d.acc))
+	for i := range xs {
+		xs[i] = d.set.vec()
+		loadX(d.x.row(i), xs[i])
+	}
+	for j := range d.acc[0] {
+		w := d.set.vec()
+		if d.next.p != nil {
+			PREFETCHT1(d.next.row(j))
+		}
+		loadW(d.w.row(j), w)
+		for i := range xs {
+			VFMADD231PS(w, xs[i], d.acc[i][j])
+		}
+	}
+}
+
+// run is the whole loop. AVX-512 masks the last vector; for AVX2 k is a multiple of 8.
+func (d *dot) run(label string) {
+	lanes := d.set.lanes()
+	for i := range d.acc {
+		for j := range d.acc[i] {
+			d.set.zero(d.acc[i][j])
+		}
+	}
+	loadW := d.set.load
+	if d.bf16 {
+		loadW = d.set.loadBF16
+	}
+	SUBQ(Imm(uint64(lanes)), d.n)
+	JL(LabelRef(label + "tail"))
+	Label(label + "loop")
+	d.step(d.set.load, loadW)
+	ADDQ(I32(int32(4*lanes)), d.x.p)
+	ADDQ(I32(int32(lanes<<d.shift())), d.w.p)
+	if d.next.p != nil {
+		ADDQ(I32(int32(lanes<<d.shift())), d.next.p)
+	}
+	SUBQ(Imm(uint64(lanes)), d.n)
+	JGE(LabelRef(label + "loop"))
+	Label(label + "tail")
+	if _, masked := d.set.(avx512); masked {
+		ADDQ(Imm(uint64(lanes)), d.n)
+		JZ(LabelRef(label + "done"))
+		mask := maskOf(d.n)
+		d.step(
+			func(m Mem, v reg.VecVirtual) { VMOVUPS_Z(m, mask, v) },
+			func(m Mem, v reg.VecVirtual) {
+				if d.bf16 {
+					VPMOVZXWD_Z(m, mask, v)
+					VPSLLD(Imm(16), v, v)
+				} else {
+					VMOVUPS_Z(m, mask, v)
+				}
+			})
+		Label(label + "done")
+	}
+}
+
+// maskOf is the mask of the first n lanes, n from 1 to 15.
+func maskOf(n reg.GPVirtual) reg.OpmaskVirtual {
+	bits, mask := GP64(), K()
+	MOVQ(I32(-1), bits)
+	SHLXQ(n, bits, bits)
+	NOTQ(bits)
+	KMOVW(bits.As32(), mask)
+	return mask
+}
+
+// panel is
+//
+//	func panel…(c *float32, ldc int, x *float32, ldx int, w *T, ldw, quads, k int)
+//
+// C[i,j] = X[i]·W[j] for four rows of X (two with AVX2) and 4·quads rows of W. Leading
+// dimensions are in elements.
+func panel(set isa, bf16 bool) {
+	word, suffix, m := "float32", "", 4
+	if bf16 {
+		word, suffix = "uint16", "BF16"
+	}
+	if set.lanes() == 8 {
+		m = 2
+	}
+	TEXT("panel"+suffix+set.name(), NOSPLIT, "func(c *float32, ldc int, x *float32, ldx int, w *"+word+", ldw, quads, k int)")
+	Pragma("noescape")
+	d := newDot(set, bf16, m, 4)
+	d.x, d.w = loadRows("ldx", 2), loadRows("ldw", d.shift())
+	c, w0 := Load(Param("c"), GP64()).(reg.GPVirtual), Load(Param("w"), GP64()).(reg.GPVirtual)
+	quads := Load(Param("quads"), GP64()).(reg.GPVirtual)
+	Label("quad")
+	Load(Param("x"), d.x.p)
+	MOVQ(w0, d.w.p)
+	LEAQ(Mem{Base: w0, Index: d.w.ld, Scale: 4}, w0)
+	Load(Param("k"), d.n)
+	d.run("")
+	d.storePanel(c)
+	ADDQ(Imm(16), c)
+	DECQ(quads)
+	JNZ(LabelRef("quad"))
+	VZEROUPPER()
+	RET()
+}
+
+func newDot(set isa, bf16 bool, m, n int) *dot {
+	d := &dot{set: set, bf16: bf16, n: GP64()}
+	for range m {
+		row := make([]reg.VecVirtual, n)
+		for j := range row {
+			row[j] = set.vec()
+		}
+		d.acc = append(d.acc, row)
+	}
+	return d
+}
+
+// storePanel folds the accumulators and writes four products of each row of X.
+func (d *dot) storePanel(c reg.GPVirtual) {
+	out, ldc := GP64(), Load(Param("ldc"), GP64())
+	SHLQ(Imm(2), ldc)
+	MOVQ(c, out)
+	switch d.set.(type) {
+	case avx512:
+		// Column j becomes one vector with the four partial sums of row i in its lane i.
+		columns := make([]reg.VecVirtual, 4)
+		for j := range columns {
+			columns[j] = fold16to4(d.acc[0][j], d.acc[1][j], d.acc[2][j], d.acc[3][j])
+		}
+		sums := foldLanes(columns)
+		for i := range 4 {
+			VEXTRACTF32X4(Imm(uint64(i)), sums, Mem{Base: out})
+			if i < 3 {
+				ADDQ(ldc, out)
+			}
+		}
+	case avx2:
+		for i := range d.acc {
+			VMOVUPS(foldQuad(d.acc[i]), Mem{Base: out})
+			if i < len(d.acc)-1 {
+				ADDQ(ldc, out)
+			}
+		}
+	}
+}
+
+// fold16to4 returns a vector whose 128-bit lane i holds the four sums of v[i]'s elements l,
+// l+4, l+8, l+12, in the order (l + l+8) + (l+4 + l+12).
+func fold16to4(v ...reg.VecVirtual) reg.VecVirtual {
+	p, q := foldHalves(0x44, 0xee, v[0], v[1]), foldHalves(0x44, 0xee, v[2], v[3])
+	return foldHalves(0x88, 0xdd, p, q)
+}
+
+// foldHalves adds half of the 128-bit lanes of two vectors to the other half; lo and hi say
+// which, as VSHUFF64X2 does.
+func foldHalves(lo, hi uint64, a, b reg.VecVirtual) reg.VecVirtual {
+	l, h := ZMM(), ZMM()
+	VSHUFF64X2(Imm(lo), b, a, l)
+	VSHUFF64X2(Imm(hi), b, a, h)
+	VADDPS(h, l, l)
+	return l
+}
+
+// foldLanes returns, in each 128-bit lane, the sums (0+1)+(2+3) of that lane of four vectors.
+func foldLanes(v []reg.VecVirtual) reg.VecVirtual {
+	half := func(a, b reg.VecVirtual) reg.VecVirtual { // (0,2 of a, 0,2 of b) + (1,3 of a, 1,3 of b)
+		even, odd := ZMM(), ZMM()
+		VSHUFPS(Imm(0x88), b, a, even)
+		VSHUFPS(Imm(0xdd), b, a, odd)
+		VADDPS(odd, even, even)
+		return even
+	}
+	return half(half(v[0], v[1]), half(v[2], v[3]))
+}
+
+// foldQuad returns the sums of four vectors of eight lanes, in the order that fold16to4 and
+// foldLanes go on with.
+func foldQuad(v []reg.VecVirtual) reg.VecVirtual {
+	fours := make([]reg.VecVirtual, 4)
+	for i, a := range v {
+		hi := XMM()
+		fours[i] = XMM()
+		VEXTRACTF128(Imm(1), a, hi)
+		VADDPS(hi, a.AsX(), fours[i])
+	}
+	ab, cd := XMM(), XMM()
+	VHADDPS(fours[1], fours[0], ab)
+	VHADDPS(fours[3], fours[2], cd)
+	VHADDPS(cd, ab, ab)
+	return ab
+}
+
+// vector is
+//
+//	func vector…(c, x *float32, w *T, ldw, quads, k int)
+//
+// c[j] = x·W[j] for 4·quads rows of W. The next four rows are asked for ahead of their use.
+func vector(set isa, bf16 bool) {
+	word, suffix := "float32", ""
+	if bf16 {
+		word, suffix = "uint16", "BF16"
+	}
+	TEXT("vector"+suffix+set.name(), NOSPLIT, "func(c, x *float32, w *"+word+", ldw, quads, k int)")
+	Pragma("noescape")
+	d := newDot(set, bf16, 1, 4)
+	d.x.p, d.w = GP64(), loadRows("ldw", d.shift())
+	d.next = d.w
+	d.next.p = GP64()
+	c, w0 := Load(Param("c"), GP64()).(reg.GPVirtual), Load(Param("w"), GP64()).(reg.GPVirtual)
+	quads := Load(Param("quads"), GP64()).(reg.GPVirtual)
+	Label("quad")
+	Load(Param("x"), d.x.p)
+	MOVQ(w0, d.w.p)
+	LEAQ(Mem{Base: w0, Index: d.w.ld, Scale: 4}, w0)
+	MOVQ(w0, d.next.p)
+	Load(Param("k"), d.n)
+	d.run("")
+	VMOVUPS(foldRow(set, d.acc[0]), Mem{Base: c})
+	ADDQ(Imm(16), c)
+	DECQ(quads)
+	JNZ(LabelRef("quad"))
+	VZEROUPPER()
+	RET()
+}
+
+// foldRow returns the sums of four vectors.
+func foldRow(set isa, v []reg.VecVirtual) reg.Register {
+	if set.lanes() == 8 {
+		return foldQuad(v)
+	}
+	// Lane j of the fold has the sum of v[j], four times.
+	f := fold16to4(v...)
+	sums := foldLanes([]reg.VecVirtual{f, f, f, f})
+	mask, bits := K(), GP32()
+	MOVL(U32(0x1111), bits)
+	KMOVW(bits, mask)
+	VCOMPRESSPS_Z(sums, mask, sums)
+	return sums.AsX()
+}
+
+// single is
+//
+//	func single…(x *float32, w *T, k int) float32
+//
+// x·w.
+func single(set isa, bf16 bool) {
+	word, suffix := "float32", ""
+	if bf16 {
+		word, suffix = "uint16", "BF16"
+	}
+	TEXT("single"+suffix+set.name(), NOSPLIT, "func(x *float32, w *"+word+", k int) float32")
+	Pragma("noescape")
+	d := newDot(set, bf16, 1, 1)
+	d.x.p = Load(Param("x"), GP64()).(reg.GPVirtual)
+	d.w.p = Load(Param("w"), GP64()).(reg.GPVirtual)
+	Load(Param("k"), d.n)
+	d.run("")
+	a := d.acc[0][0]
+	VMOVSS(foldRow(set, []reg.VecVirtual{a, a, a, a}), resultMem())
+	VZEROUPPER()
+	RET()
+}
+
+// resultMem is where a result of four bytes goes.
+func resultMem() Mem {
+	addr, err := ReturnIndex(0).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	return addr.Addr
+}
+
+// weightedRows is
+//
+//	func weightedRows…(y, p *float32, v *T, ldv, n, blocks int)
+//
+// y = Σ_i p[i]·V[i] for n rows and blocks·lanes columns, summed in the order of i.
+func weightedRows(set isa, bf16 bool) {
+	word, suffix, size := "float32", "", 4
+	load := set.load
+	if bf16 {
+		word, suffix, size = "uint16", "BF16", 2
+		load = set.loadBF16
+	}
+	TEXT("weightedRows"+suffix+set.name(), NOSPLIT, "func(y, p *float32, v *"+word+", ldv, n, blocks int)")
+	Pragma("noescape")
+	y, v0 := Load(Param("y"), GP64()).(reg.GPVirtual), Load(Param("v"), GP64()).(reg.GPVirtual)
+	ldv, blocks := Load(Param("ldv"), GP64()).(reg.GPVirtual), Load(Param("blocks"), GP64()).(reg.GPVirtual)
+	if bf16 {
+		SHLQ(Imm(1), ldv)
+	} else {
+		SHLQ(Imm(2), ldv)
+	}
+	// Four columns of vectors at a time, and what is left one by one.
+	for _, width := range []int{4, 1} {
+		label := map[int]string{4: "four", 1: "one"}[width]
+		Label(label)
+		CMPQ(blocks, Imm(uint64(width)))
+		JL(LabelRef(label + "done"))
+		acc := make([]reg.VecVirtual, width)
+		for i := range acc {
+			acc[i] = set.vec()
+			set.zero(acc[i])
+		}
+		p, v, n := GP64(), GP64(), GP64()
+		Load(Param("p"), p)
+		Load(Param("n"), n)
+		MOVQ(v0, v)
+		Label(label + "row")
+		w := set.vec()
+		VBROADCASTSS(Mem{Base: p}, w)
+		for i := range acc {
+			row := set.vec()
+			load(Mem{Base: v, Disp: i * set.lanes() * size}, row)
+			VFMADD231PS(row, w, acc[i])
+		}
+		ADDQ(Imm(4), p)
+		ADDQ(ldv, v)
+		DECQ(n)
+		JNZ(LabelRef(label + "row"))
+		for i := range acc {
+			VMOVUPS(acc[i], Mem{Base: y, Disp: 4 * i * set.lanes()})
+		}
+		ADDQ(I32(int32(4*width*set.lanes())), y)
+		ADDQ(I32(int32(size*width*set.lanes())), v0)
+		SUBQ(Imm(uint64(width)), blocks)
+		JMP(LabelRef(label))
+		Label(label + "done")
+	}
+	VZEROUPPER()
+	RET()
+}

@@ -1,0 +1,238 @@
+//go:build !noasm
+
+package vec
+
+// assembled is inner loops in assembly of one set of instructions. Those of products take
+// any k with AVX-512, which masks the last vector, and multiples of eight with AVX2; the
+// others take n whole vectors. The functions below do what is left over.
+type assembled struct {
+	name  string
+	lanes int
+	masks bool // products take any k
+
+	panelRows        int // rows of X that panel takes
+	panel            func(c *float32, ldc int, x *float32, ldx int, w *float32, ldw, quads, k int)
+	panelBF16        func(c *float32, ldc int, x *float32, ldx int, w *uint16, ldw, quads, k int)
+	vector           func(c, x, w *float32, ldw, quads, k int)
+	vectorBF16       func(c, x *float32, w *uint16, ldw, quads, k int)
+	single           func(x, w *float32, k int) float32
+	singleBF16       func(x *float32, w *uint16, k int) float32
+	weightedRows     func(y, p, v *float32, ldv, n, blocks int)
+	weightedRowsBF16 func(y, p *float32, v *uint16, ldv, n, blocks int)
+
+	silu, gelu, geluTanh, softplus, multiply func(y, x *float32, n int)
+	multiplyAdd                              func(y, a, b *float32, n int)
+	axpy                                     func(y *float32, a float32, x *float32, n int)
+	scale                                    func(y *float32, a float32, n int)
+	scaledMax, expSum                        func(x *float32, s float32, n int) float32
+
+	scan func(s ScanBlockArgs)
+}
+
+func avx512() Funcs {
+	a := &assembled{
+		name: "avx512", lanes: 16, masks: true, panelRows: 4,
+		panel: panelAVX512, panelBF16: panelBF16AVX512, vector: vectorAVX512, vectorBF16: vectorBF16AVX512,
+		single: singleAVX512, singleBF16: singleBF16AVX512,
+		weightedRows: weightedRowsAVX512, weightedRowsBF16: weightedRowsBF16AVX512,
+		silu: siluAVX512, gelu: geluAVX512, geluTanh: geluTanhAVX512, softplus: softplusAVX512, multiply: multiplyAVX512,
+		multiplyAdd: multiplyAddAVX512, axpy: axpyAVX512, scale: scaleAVX512,
+		scaledMax: scaledMaxAVX512, expSum: expSumAVX512,
+		scan: scan512,
+	}
+	return a.funcs()
+}
+
+func avx2() Funcs {
+	a := &assembled{
+		name: "avx2", lanes: 8, panelRows: 2,
+		panel: panelAVX2, panelBF16: panelBF16AVX2, vector: vectorAVX2, vectorBF16: vectorBF16AVX2,
+		single: singleAVX2, singleBF16: singleBF16AVX2,
+		weightedRows: weightedRowsAVX2, weightedRowsBF16: weightedRowsBF16AVX2,
+		silu: siluAVX2, gelu: geluAVX2, geluTanh: geluTanhAVX2, softplus: softplusAVX2, multiply: multiplyAVX2,
+		multiplyAdd: multiplyAddAVX2, axpy: axpyAVX2, scale: scaleAVX2,
+		scaledMax: scaledMaxAVX2, expSum: expSumAVX2,
+		scan: scan256,
+	}
+	return a.funcs()
+}
+
+func (a *assembled) funcs() Funcs {
+	unary := func(kernel func(y, x *float32, n int), rest func(y, x []float32)) func(y, x []float32) {
+		return func(y, x []float32) {
+			n := len(x) / a.lanes
+			if n > 0 {
+				kernel(&y[0], &x[0], n)
+			}
+			if at := n * a.lanes; at < len(x) {
+				rest(y[at:len(x)], x[at:])
+			}
+		}
+	}
+	return Funcs{
+		Name: a.name, Gemm: a.gemm, GemmBF16: a.gemmBF16,
+		WeightedRows: a.rows, WeightedRowsBF16: a.rowsBF16,
+		Axpy: a.addScaled, Mul: unary(a.multiply, mul), MulAdd: a.mulAdd,
+		Softmax: a.softmax, SiLU: unary(a.silu, silu), GELU: unary(a.gelu, gelu),
+		GELUTanh: unary(a.geluTanh, geluTanh), Softplus: unary(a.softplus, softplus),
+		Scan: a.scan,
+	}
+}
+
+// gemm takes panels of rows of X where there are enough, and rows one by one where not.
+func (a *assembled) gemm(c []float32, ldc int, x []float32, ldx int, w []float32, ldw, m, n, k int) {
+	if m == 0 || n == 0 {
+		return
+	}
+	whole, quads := a.whole(k), n/4
+	i := 0
+	if quads > 0 && whole > 0 {
+		for ; i+a.panelRows <= m; i += a.panelRows {
+			a.panel(&c[i*ldc], ldc, &x[i*ldx], ldx, &w[0], ldw, quads, whole)
+		}
+		for ; i < m; i++ {
+			a.vector(&c[i*ldc], &x[i*ldx], &w[0], ldw, quads, whole)
+		}
+	} else {
+		quads = 0
+	}
+	for i := range m {
+		row := x[i*ldx:][:k]
+		for j := 4 * quads; j < n; j++ {
+			sum := float32(0)
+			if whole > 0 {
+				sum = a.single(&row[0], &w[j*ldw], whole)
+			}
+			c[i*ldc+j] = sum
+		}
+		if whole < k {
+			for j := range n {
+				c[i*ldc+j] += dot(row[whole:], w[j*ldw+whole:j*ldw+k])
+			}
+		}
+	}
+}
+
+func (a *assembled) gemmBF16(c []float32, ldc int, x []float32, ldx int, w []uint16, ldw, m, n, k int, _ []float32) {
+	if m == 0 || n == 0 {
+		return
+	}
+	whole, quads := a.whole(k), n/4
+	i := 0
+	if quads > 0 && whole > 0 {
+		for ; i+a.panelRows <= m; i += a.panelRows {
+			a.panelBF16(&c[i*ldc], ldc, &x[i*ldx], ldx, &w[0], ldw, quads, whole)
+		}
+		for ; i < m; i++ {
+			a.vectorBF16(&c[i*ldc], &x[i*ldx], &w[0], ldw, quads, whole)
+		}
+	} else {
+		quads = 0
+	}
+	for i := range m {
+		row := x[i*ldx:][:k]
+		for j := 4 * quads; j < n; j++ {
+			sum := float32(0)
+			if whole > 0 {
+				sum = a.singleBF16(&row[0], &w[j*ldw], whole)
+			}
+			c[i*ldc+j] = sum
+		}
+		if whole < k {
+			for j := range n {
+				c[i*ldc+j] += dotBF16(row[whole:], w[j*ldw+whole:j*ldw+k])
+			}
+		}
+	}
+}
+
+// whole is the elements of k that products' kernels take.
+func (a *assembled) whole(k int) int {
+	if a.masks {
+		return k
+	}
+	return k / a.lanes * a.lanes
+}
+
+func (a *assembled) rows(y, p, v []float32, ldv int) {
+	n := len(y) / a.lanes
+	if n > 0 {
+		a.weightedRows(&y[0], &p[0], &v[0], ldv, len(p), n)
+	}
+	if at := n * a.lanes; at < len(y) {
+		weightedRows(y[at:], p, v[at:], ldv)
+	}
+}
+
+func (a *assembled) rowsBF16(y, p []float32, v []uint16, ldv int) {
+	n := len(y) / a.lanes
+	if n > 0 {
+		a.weightedRowsBF16(&y[0], &p[0], &v[0], ldv, len(p), n)
+	}
+	if at := n * a.lanes; at < len(y) {
+		weightedRowsBF16(y[at:], p, v[at:], ldv)
+	}
+}
+
+func (a *assembled) addScaled(y []float32, s float32, x []float32) {
+	n := len(y) / a.lanes
+	if n > 0 {
+		a.axpy(&y[0], s, &x[0], n)
+	}
+	if at := n * a.lanes; at < len(y) {
+		axpy(y[at:], s, x[at:])
+	}
+}
+
+func (a *assembled) mulAdd(y, x, z []float32) {
+	n := len(y) / a.lanes
+	if n > 0 {
+		a.multiplyAdd(&y[0], &x[0], &z[0], n)
+	}
+	if at := n * a.lanes; at < len(y) {
+		mulAdd(y[at:], x[at:], z[at:])
+	}
+}
+
+func (a *assembled) softmax(x []float32, scale float32) {
+	n := len(x) / a.lanes
+	if n == 0 {
+		softmax(x, scale)
+		return
+	}
+	rest := x[n*a.lanes:]
+	top := a.scaledMax(&x[0], scale, n)
+	for i, v := range rest {
+		rest[i] = v * scale
+		top = max(top, rest[i])
+	}
+	sum := a.expSum(&x[0], top, n)
+	for i, v := range rest {
+		rest[i] = Exp(v - top)
+		sum += rest[i]
+	}
+	a.scale(&x[0], 1/sum, n)
+	for i := range rest {
+		rest[i] *= 1 / sum
+	}
+}
+
+// scan512 takes whole blocks of channels with at most a vector of states.
+func scan512(s ScanBlockArgs) {
+	if s.Channels < ScanBlock || s.States > 16 || s.LDH != s.States || s.LDA != s.States || s.LDB != s.LDC || s.Tokens == 0 {
+		scan(s)
+		return
+	}
+	scanAVX512(&s.Y[0], &s.DT[0], &s.DU[0], &s.H[0], &s.A[0], &s.B[0], &s.C[0], s.LDB, s.Tokens, s.States)
+}
+
+// scan256 takes channel by channel with sixteen states.
+func scan256(s ScanBlockArgs) {
+	if s.States != 16 || s.LDB != s.LDC || s.Tokens == 0 {
+		scan(s)
+		return
+	}
+	for ch := range s.Channels {
+		scanAVX2(&s.Y[ch], &s.DT[ch], &s.DU[ch], &s.H[ch*s.LDH], &s.A[ch*s.LDA], &s.B[0], &s.C[0], s.LDB, s.Tokens)
+	}
+}
