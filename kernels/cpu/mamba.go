@@ -5,9 +5,9 @@ import (
 	"quadrant/kernels/cpu/internal/vec"
 )
 
-// channelBlock is the channels of one unit of a convolution or scan: a cache line of each
+// channelBlock is the channels of one unit of a convolution or scan: some cache lines of each
 // token's row.
-const channelBlock = vec.ScanBlock
+const channelBlock = 4 * vec.ScanBlock
 
 // convJob takes blocks of channels: each carries its own part of the state from token to
 // token.
@@ -79,8 +79,8 @@ type scanJob struct {
 }
 
 // stretch is the tokens of a block that are prepared at once: their scratch stays in the
-// nearest cache.
-const stretch = 64
+// nearest caches.
+const stretch = 32
 
 func (j *scanJob) start(o *kernels.Scan) {
 	j.dst, j.x, j.dt, j.z = f32(o.Dst), f32(o.X), f32(o.Dt), f32(o.Z)
@@ -120,13 +120,16 @@ func (j *scanJob) block(s, first, n, c0, c1 int, temp []float32) {
 		at := t * channelBlock
 		j.d.vec.Mul(du[at:at+c1-c0], j.x.row(first + t)[c0:c1])
 	}
-	j.d.vec.Scan(vec.ScanBlockArgs{
-		Y: y, DT: dt, DU: du,
-		H: j.state.data[(s*j.x.cols+c0)*j.state.stride:], LDH: j.state.stride,
-		A: j.a.data[c0*j.a.stride:], LDA: j.a.stride,
-		B: j.b.data[first*j.b.stride:], LDB: j.b.stride, C: j.c.data[first*j.c.stride:], LDC: j.c.stride,
-		Tokens: n, Channels: c1 - c0, States: j.a.cols,
-	})
+	for c := c0; c < c1; c += vec.ScanBlock {
+		at := c - c0
+		j.d.vec.Scan(vec.ScanArgs{
+			Y: y[at:], DT: dt[at:], DU: du[at:], LDY: channelBlock,
+			H: j.state.data[(s*j.x.cols+c)*j.state.stride:], LDH: j.state.stride,
+			A: j.a.data[c*j.a.stride:], LDA: j.a.stride,
+			B: j.b.data[first*j.b.stride:], LDB: j.b.stride, C: j.c.data[first*j.c.stride:], LDC: j.c.stride,
+			Tokens: n, Channels: min(vec.ScanBlock, c1-c), States: j.a.cols,
+		})
+	}
 	for t := range n {
 		at, row := t*channelBlock, first+t
 		out := j.dst.row(row)[c0:c1]

@@ -113,7 +113,7 @@ func scaledMaxAVX2(x *float32, s float32, n int) float32
 func expSumAVX2(x *float32, shift float32, n int) float32
 
 //go:noescape
-func scanAVX512(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldb int, n int, states int)
+func scanAVX512(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldy int, ldb int, n int, states int)
 
 //go:noescape
-func scanAVX2(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldb int, n int)
+func scanAVX2(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldy int, ldb int, n int)

@@ -2621,10 +2621,10 @@ loop:
 	VZEROUPPER
 	RET
 
-// func scanAVX512(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldb int, n int, states int)
+// func scanAVX512(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldy int, ldb int, n int, states int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·scanAVX512(SB), NOSPLIT, $0-80
-	MOVQ      states+72(FP), AX
+TEXT ·scanAVX512(SB), NOSPLIT, $0-88
+	MOVQ      states+80(FP), AX
 	MOVQ      $-1, CX
 	SHLXQ     AX, CX, CX
 	NOTQ      CX
@@ -2669,22 +2669,24 @@ TEXT ·scanAVX512(SB), NOSPLIT, $0-80
 	MOVQ      a+32(FP), SI
 	MOVQ      b+40(FP), DI
 	MOVQ      c+48(FP), R8
-	MOVQ      ldb+56(FP), R9
-	MOVQ      n+64(FP), R10
+	MOVQ      ldb+64(FP), R9
+	MOVQ      n+72(FP), R10
 	SHLQ      $0x02, R9
-	MOVQ      AX, R11
+	MOVQ      ldy+56(FP), R11
 	SHLQ      $0x02, R11
+	MOVQ      AX, R12
+	SHLQ      $0x02, R12
 	VMOVUPS   constc2d00000<>+0(SB), Z16
 	VMOVUPS   const42b20000<>+0(SB), Z17
 
 token:
 	VMOVUPS.Z    (DI), K1, Z18
 	VMOVUPS.Z    (R8), K1, Z19
-	MOVQ         SI, R12
-	MOVQ         R12, R13
-	ADDQ         AX, R12
-	VMOVUPS.Z    (R13), K1, Z20
-	ADDQ         R11, R13
+	MOVQ         SI, R13
+	MOVQ         R13, R14
+	ADDQ         AX, R13
+	VMOVUPS.Z    (R14), K1, Z20
+	ADDQ         R12, R14
 	VMULPS.BCST  (DX), Z20, Z20
 	VMAXPS       Z20, Z16, Z20
 	VMINPS       Z20, Z17, Z20
@@ -2705,8 +2707,8 @@ token:
 	VMULPS.BCST  (BX), Z18, Z20
 	VFMADD213PS  Z20, Z22, Z0
 	VMULPS       Z19, Z0, Z20
-	VMOVUPS.Z    (R13), K1, Z21
-	ADDQ         R11, R13
+	VMOVUPS.Z    (R14), K1, Z21
+	ADDQ         R12, R14
 	VMULPS.BCST  16(DX), Z21, Z21
 	VMAXPS       Z21, Z16, Z21
 	VMINPS       Z21, Z17, Z21
@@ -2730,8 +2732,8 @@ token:
 	VSHUFF64X2   $0x44, Z21, Z20, Z22
 	VSHUFF64X2   $0xee, Z21, Z20, Z20
 	VADDPS       Z20, Z22, Z22
-	VMOVUPS.Z    (R13), K1, Z20
-	ADDQ         R11, R13
+	VMOVUPS.Z    (R14), K1, Z20
+	ADDQ         R12, R14
 	VMULPS.BCST  32(DX), Z20, Z20
 	VMAXPS       Z20, Z16, Z20
 	VMINPS       Z20, Z17, Z20
@@ -2752,8 +2754,8 @@ token:
 	VMULPS.BCST  32(BX), Z18, Z20
 	VFMADD213PS  Z20, Z23, Z8
 	VMULPS       Z19, Z8, Z20
-	VMOVUPS.Z    (R13), K1, Z21
-	ADDQ         R11, R13
+	VMOVUPS.Z    (R14), K1, Z21
+	ADDQ         R12, R14
 	VMULPS.BCST  48(DX), Z21, Z21
 	VMAXPS       Z21, Z16, Z21
 	VMINPS       Z21, Z17, Z21
@@ -2780,10 +2782,10 @@ token:
 	VSHUFF64X2   $0x88, Z23, Z22, Z20
 	VSHUFF64X2   $0xdd, Z23, Z22, Z21
 	VADDPS       Z21, Z20, Z20
-	MOVQ         R12, R13
-	ADDQ         AX, R12
-	VMOVUPS.Z    (R13), K1, Z21
-	ADDQ         R11, R13
+	MOVQ         R13, R14
+	ADDQ         AX, R13
+	VMOVUPS.Z    (R14), K1, Z21
+	ADDQ         R12, R14
 	VMULPS.BCST  4(DX), Z21, Z21
 	VMAXPS       Z21, Z16, Z21
 	VMINPS       Z21, Z17, Z21
@@ -2804,8 +2806,8 @@ token:
 	VMULPS.BCST  4(BX), Z18, Z21
 	VFMADD213PS  Z21, Z23, Z1
 	VMULPS       Z19, Z1, Z21
-	VMOVUPS.Z    (R13), K1, Z22
-	ADDQ         R11, R13
+	VMOVUPS.Z    (R14), K1, Z22
+	ADDQ         R12, R14
 	VMULPS.BCST  20(DX), Z22, Z22
 	VMAXPS       Z22, Z16, Z22
 	VMINPS       Z22, Z17, Z22
@@ -2829,8 +2831,8 @@ token:
 	VSHUFF64X2   $0x44, Z22, Z21, Z23
 	VSHUFF64X2   $0xee, Z22, Z21, Z21
 	VADDPS       Z21, Z23, Z23
-	VMOVUPS.Z    (R13), K1, Z21
-	ADDQ         R11, R13
+	VMOVUPS.Z    (R14), K1, Z21
+	ADDQ         R12, R14
 	VMULPS.BCST  36(DX), Z21, Z21
 	VMAXPS       Z21, Z16, Z21
 	VMINPS       Z21, Z17, Z21
@@ -2851,8 +2853,8 @@ token:
 	VMULPS.BCST  36(BX), Z18, Z21
 	VFMADD213PS  Z21, Z24, Z9
 	VMULPS       Z19, Z9, Z21
-	VMOVUPS.Z    (R13), K1, Z22
-	ADDQ         R11, R13
+	VMOVUPS.Z    (R14), K1, Z22
+	ADDQ         R12, R14
 	VMULPS.BCST  52(DX), Z22, Z22
 	VMAXPS       Z22, Z16, Z22
 	VMINPS       Z22, Z17, Z22
@@ -2879,10 +2881,10 @@ token:
 	VSHUFF64X2   $0x88, Z24, Z23, Z21
 	VSHUFF64X2   $0xdd, Z24, Z23, Z22
 	VADDPS       Z22, Z21, Z21
-	MOVQ         R12, R13
-	ADDQ         AX, R12
-	VMOVUPS.Z    (R13), K1, Z22
-	ADDQ         R11, R13
+	MOVQ         R13, R14
+	ADDQ         AX, R13
+	VMOVUPS.Z    (R14), K1, Z22
+	ADDQ         R12, R14
 	VMULPS.BCST  8(DX), Z22, Z22
 	VMAXPS       Z22, Z16, Z22
 	VMINPS       Z22, Z17, Z22
@@ -2903,8 +2905,8 @@ token:
 	VMULPS.BCST  8(BX), Z18, Z22
 	VFMADD213PS  Z22, Z24, Z2
 	VMULPS       Z19, Z2, Z22
-	VMOVUPS.Z    (R13), K1, Z23
-	ADDQ         R11, R13
+	VMOVUPS.Z    (R14), K1, Z23
+	ADDQ         R12, R14
 	VMULPS.BCST  24(DX), Z23, Z23
 	VMAXPS       Z23, Z16, Z23
 	VMINPS       Z23, Z17, Z23
@@ -2928,8 +2930,8 @@ token:
 	VSHUFF64X2   $0x44, Z23, Z22, Z24
 	VSHUFF64X2   $0xee, Z23, Z22, Z22
 	VADDPS       Z22, Z24, Z24
-	VMOVUPS.Z    (R13), K1, Z22
-	ADDQ         R11, R13
+	VMOVUPS.Z    (R14), K1, Z22
+	ADDQ         R12, R14
 	VMULPS.BCST  40(DX), Z22, Z22
 	VMAXPS       Z22, Z16, Z22
 	VMINPS       Z22, Z17, Z22
@@ -2950,8 +2952,8 @@ token:
 	VMULPS.BCST  40(BX), Z18, Z22
 	VFMADD213PS  Z22, Z25, Z10
 	VMULPS       Z19, Z10, Z22
-	VMOVUPS.Z    (R13), K1, Z23
-	ADDQ         R11, R13
+	VMOVUPS.Z    (R14), K1, Z23
+	ADDQ         R12, R14
 	VMULPS.BCST  56(DX), Z23, Z23
 	VMAXPS       Z23, Z16, Z23
 	VMINPS       Z23, Z17, Z23
@@ -2978,10 +2980,10 @@ token:
 	VSHUFF64X2   $0x88, Z25, Z24, Z22
 	VSHUFF64X2   $0xdd, Z25, Z24, Z23
 	VADDPS       Z23, Z22, Z22
-	MOVQ         R12, R13
-	ADDQ         AX, R12
-	VMOVUPS.Z    (R13), K1, Z23
-	ADDQ         R11, R13
+	MOVQ         R13, R14
+	ADDQ         AX, R13
+	VMOVUPS.Z    (R14), K1, Z23
+	ADDQ         R12, R14
 	VMULPS.BCST  12(DX), Z23, Z23
 	VMAXPS       Z23, Z16, Z23
 	VMINPS       Z23, Z17, Z23
@@ -3002,8 +3004,8 @@ token:
 	VMULPS.BCST  12(BX), Z18, Z23
 	VFMADD213PS  Z23, Z25, Z3
 	VMULPS       Z19, Z3, Z23
-	VMOVUPS.Z    (R13), K1, Z24
-	ADDQ         R11, R13
+	VMOVUPS.Z    (R14), K1, Z24
+	ADDQ         R12, R14
 	VMULPS.BCST  28(DX), Z24, Z24
 	VMAXPS       Z24, Z16, Z24
 	VMINPS       Z24, Z17, Z24
@@ -3027,8 +3029,8 @@ token:
 	VSHUFF64X2   $0x44, Z24, Z23, Z25
 	VSHUFF64X2   $0xee, Z24, Z23, Z23
 	VADDPS       Z23, Z25, Z25
-	VMOVUPS.Z    (R13), K1, Z23
-	ADDQ         R11, R13
+	VMOVUPS.Z    (R14), K1, Z23
+	ADDQ         R12, R14
 	VMULPS.BCST  44(DX), Z23, Z23
 	VMAXPS       Z23, Z16, Z23
 	VMINPS       Z23, Z17, Z23
@@ -3049,8 +3051,8 @@ token:
 	VMULPS.BCST  44(BX), Z18, Z23
 	VFMADD213PS  Z23, Z26, Z11
 	VMULPS       Z19, Z11, Z23
-	VMOVUPS.Z    (R13), K1, Z24
-	ADDQ         R11, R13
+	VMOVUPS.Z    (R14), K1, Z24
+	ADDQ         R12, R14
 	VMULPS.BCST  60(DX), Z24, Z24
 	VMAXPS       Z24, Z16, Z24
 	VMINPS       Z24, Z17, Z24
@@ -3087,9 +3089,9 @@ token:
 	VSHUFPS      $0xdd, Z20, Z19, Z19
 	VADDPS       Z19, Z18, Z18
 	VMOVUPS      Z18, (CX)
-	ADDQ         $0x40, CX
-	ADDQ         $0x40, DX
-	ADDQ         $0x40, BX
+	ADDQ         R11, CX
+	ADDQ         R11, DX
+	ADDQ         R11, BX
 	ADDQ         R9, DI
 	ADDQ         R9, R8
 	DECQ         R10
@@ -3130,9 +3132,9 @@ token:
 	VZEROUPPER
 	RET
 
-// func scanAVX2(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldb int, n int)
+// func scanAVX2(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldy int, ldb int, n int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·scanAVX2(SB), NOSPLIT, $0-72
+TEXT ·scanAVX2(SB), NOSPLIT, $0-80
 	MOVQ    y+0(FP), AX
 	MOVQ    dt+8(FP), CX
 	MOVQ    du+16(FP), DX
@@ -3140,9 +3142,11 @@ TEXT ·scanAVX2(SB), NOSPLIT, $0-72
 	MOVQ    a+32(FP), SI
 	MOVQ    b+40(FP), DI
 	MOVQ    c+48(FP), R8
-	MOVQ    ldb+56(FP), R9
-	MOVQ    n+64(FP), R10
+	MOVQ    ldy+56(FP), R9
+	MOVQ    ldb+64(FP), R10
+	MOVQ    n+72(FP), R11
 	SHLQ    $0x02, R9
+	SHLQ    $0x02, R10
 	VMOVUPS (BX), Y0
 	VMOVUPS (SI), Y2
 	VMOVUPS 32(BX), Y1
@@ -3218,12 +3222,12 @@ token:
 	VPERMILPS    $0xb1, X6, X7
 	VADDPS       X7, X6, X6
 	VMOVSS       X6, (AX)
-	ADDQ         $0x40, AX
-	ADDQ         $0x40, CX
-	ADDQ         $0x40, DX
-	ADDQ         R9, DI
-	ADDQ         R9, R8
-	DECQ         R10
+	ADDQ         R9, AX
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         R10, DI
+	ADDQ         R10, R8
+	DECQ         R11
 	JNZ          token
 	VMOVUPS      Y0, (BX)
 	VMOVUPS      Y1, 32(BX)

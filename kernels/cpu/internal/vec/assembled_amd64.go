@@ -26,7 +26,7 @@ type assembled struct {
 	scale                                    func(y *float32, a float32, n int)
 	scaledMax, expSum                        func(x *float32, s float32, n int) float32
 
-	scan func(s ScanBlockArgs)
+	scan func(s ScanArgs)
 }
 
 func avx512() Funcs {
@@ -218,21 +218,21 @@ func (a *assembled) softmax(x []float32, scale float32) {
 }
 
 // scan512 takes whole blocks of channels with at most a vector of states.
-func scan512(s ScanBlockArgs) {
+func scan512(s ScanArgs) {
 	if s.Channels < ScanBlock || s.States > 16 || s.LDH != s.States || s.LDA != s.States || s.LDB != s.LDC || s.Tokens == 0 {
 		scan(s)
 		return
 	}
-	scanAVX512(&s.Y[0], &s.DT[0], &s.DU[0], &s.H[0], &s.A[0], &s.B[0], &s.C[0], s.LDB, s.Tokens, s.States)
+	scanAVX512(&s.Y[0], &s.DT[0], &s.DU[0], &s.H[0], &s.A[0], &s.B[0], &s.C[0], s.LDY, s.LDB, s.Tokens, s.States)
 }
 
 // scan256 takes channel by channel with sixteen states.
-func scan256(s ScanBlockArgs) {
+func scan256(s ScanArgs) {
 	if s.States != 16 || s.LDB != s.LDC || s.Tokens == 0 {
 		scan(s)
 		return
 	}
 	for ch := range s.Channels {
-		scanAVX2(&s.Y[ch], &s.DT[ch], &s.DU[ch], &s.H[ch*s.LDH], &s.A[ch*s.LDA], &s.B[0], &s.C[0], s.LDB, s.Tokens)
+		scanAVX2(&s.Y[ch], &s.DT[ch], &s.DU[ch], &s.H[ch*s.LDH], &s.A[ch*s.LDA], &s.B[0], &s.C[0], s.LDY, s.LDB, s.Tokens)
 	}
 }

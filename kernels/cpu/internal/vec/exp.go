@@ -115,11 +115,11 @@ func mulAdd(y, a, b []float32) {
 	}
 }
 
-func scan(s ScanBlockArgs) {
+func scan(s ScanArgs) {
 	for ch := range s.Channels {
 		h, a := s.H[ch*s.LDH:][:s.States], s.A[ch*s.LDA:][:s.States]
 		for t := range s.Tokens {
-			at := t*ScanBlock + ch
+			at := t*s.LDY + ch
 			s.Y[at] = scanStep(h, a, s.B[t*s.LDB:], s.C[t*s.LDC:], s.DT[at], s.DU[at])
 		}
 	}

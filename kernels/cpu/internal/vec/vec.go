@@ -33,21 +33,21 @@ type Funcs struct {
 	// y = log(1+exp(x)). y may be x.
 	SiLU, GELU, GELUTanh, Softplus func(y, x []float32)
 
-	// Scan carries up to [ScanBlock] channels of a selective scan over n tokens:
-	// h ← exp(dt·a)·h + du·b, y = Σ h·c. y, dt and du are [n, ScanBlock], h and a [channels,
-	// states], b and c [n, states] with leading dimensions.
-	Scan func(s ScanBlockArgs)
+	// Scan carries up to [ScanBlock] channels of a selective scan over a number of tokens:
+	// h ← exp(dt·a)·h + du·b, y = Σ h·c.
+	Scan func(s ScanArgs)
 }
 
-// ScanBlock is the channels that Scan takes at a time.
+// ScanBlock is the channels that Scan takes at most: all of a block at once are fastest.
 const ScanBlock = 16
 
-// ScanBlockArgs are the operands of Scan.
-type ScanBlockArgs struct {
-	Y, DT, DU                []float32
-	H, A                     []float32
+// ScanArgs are the operands of Scan.
+type ScanArgs struct {
+	Y, DT, DU                []float32 // [tokens, channels]
+	LDY                      int       // leading dimension of the three
+	H, A                     []float32 // [channels, states]
 	LDH, LDA                 int
-	B, C                     []float32
+	B, C                     []float32 // [tokens, states]
 	LDB, LDC                 int
 	Tokens, Channels, States int
 }

@@ -61,7 +61,7 @@ func TestElementwise(t *testing.T) {
 			bound float64
 		}{
 			{"SiLU", set.SiLU, func(x float64) float64 { return x / (1 + math.Exp(-x)) }, 3e-7},
-			{"GELU", set.GELU, func(x float64) float64 { return 0.5 * x * math.Erfc(-x / math.Sqrt2) }, 3e-7},
+			{"GELU", set.GELU, func(x float64) float64 { return 0.5 * x * math.Erfc(-x/math.Sqrt2) }, 3e-7},
 			{"GELUTanh", set.GELUTanh, func(x float64) float64 {
 				return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
 			}, 6e-7},
@@ -219,9 +219,9 @@ func testScan(t *testing.T, set Funcs, tokens, channels, states int) {
 	h, a := random(channels*states, 1, 0), random(channels*states, 0.5, -3)
 	b, c := random(tokens*ldb, 1, 0), random(tokens*ldb, 1, 0)
 	y := make([]float32, tokens*ScanBlock)
-	args := func(h, y []float32, from, n int) ScanBlockArgs {
-		return ScanBlockArgs{
-			Y: y[from*ScanBlock:], DT: dt[from*ScanBlock:], DU: du[from*ScanBlock:], H: h, A: a, LDH: states, LDA: states,
+	args := func(h, y []float32, from, n int) ScanArgs {
+		return ScanArgs{
+			Y: y[from*ScanBlock:], DT: dt[from*ScanBlock:], DU: du[from*ScanBlock:], LDY: ScanBlock, H: h, A: a, LDH: states, LDA: states,
 			B: b[from*ldb:], C: c[from*ldb:], LDB: ldb, LDC: ldb, Tokens: n, Channels: channels, States: states,
 		}
 	}
@@ -290,7 +290,7 @@ func BenchmarkScan(b *testing.B) {
 			v := make([]float32, tokens*ScanBlock)
 			h, a := make([]float32, ScanBlock*states), make([]float32, ScanBlock*states)
 			for b.Loop() {
-				set.Scan(ScanBlockArgs{Y: v, DT: v, DU: v, H: h, A: a, LDH: states, LDA: states, B: v, C: v, LDB: states, LDC: states,
+				set.Scan(ScanArgs{Y: v, DT: v, DU: v, LDY: ScanBlock, H: h, A: a, LDH: states, LDA: states, B: v, C: v, LDB: states, LDC: states,
 					Tokens: tokens, Channels: ScanBlock, States: states})
 			}
 			b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(b.N)/(tokens*ScanBlock*states), "ns/state")

@@ -10,15 +10,15 @@ import (
 //
 //	func scanAVX512(y, dt, du, h, a *float32, b, c *float32, ldb, n, states int)
 //
-// sixteen channels of a selective scan over n tokens: y, dt and du are [n, 16], h and a
-// [16, states] with states from 1 to 16, b and c rows of states values every ldb elements.
+// sixteen channels of a selective scan over n tokens: y, dt and du are [n, 16] with leading
+// dimension ldy, h and a [16, states] with states from 1 to 16, b and c [n, states] with ldb.
 //
 //	h ← exp(dt·a)·h + du·b,   y = Σ h·c
 //
 // The state stays in registers, a channel in each.
 func scan512() {
 	set := avx512{}
-	TEXT("scanAVX512", NOSPLIT, "func(y, dt, du, h, a, b, c *float32, ldb, n, states int)")
+	TEXT("scanAVX512", NOSPLIT, "func(y, dt, du, h, a, b, c *float32, ldy, ldb, n, states int)")
 	Pragma("noescape")
 	mask := K()
 	states := Load(Param("states"), GP64()).(reg.GPVirtual)
@@ -41,6 +41,8 @@ func scan512() {
 	b, c := Load(Param("b"), GP64()).(reg.GPVirtual), Load(Param("c"), GP64()).(reg.GPVirtual)
 	ldb, n := Load(Param("ldb"), GP64()).(reg.GPVirtual), Load(Param("n"), GP64()).(reg.GPVirtual)
 	SHLQ(Imm(2), ldb)
+	ldy := Load(Param("ldy"), GP64()).(reg.GPVirtual)
+	SHLQ(Imm(2), ldy)
 
 	four := GP64()
 	MOVQ(states, four)
@@ -77,7 +79,7 @@ func scan512() {
 	}
 	VMOVUPS(foldLanes(columns), Mem{Base: y})
 	for _, p := range []reg.GPVirtual{y, dt, du} {
-		ADDQ(Imm(64), p)
+		ADDQ(ldy, p)
 	}
 	ADDQ(ldb, b)
 	ADDQ(ldb, c)
@@ -97,15 +99,15 @@ func scan512() {
 //
 //	func scanAVX2(y, dt, du, h, a, b, c *float32, ldb, n int)
 //
-// one channel of a selective scan with sixteen states over n tokens; see scan512. y, dt and
-// du go on by sixteen elements per token.
+// one channel of a selective scan with sixteen states over n tokens; see scan512.
 func scan256() {
 	set := avx2{}
-	TEXT("scanAVX2", NOSPLIT, "func(y, dt, du, h, a, b, c *float32, ldb, n int)")
+	TEXT("scanAVX2", NOSPLIT, "func(y, dt, du, h, a, b, c *float32, ldy, ldb, n int)")
 	Pragma("noescape")
 	pointer := func(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
 	y, dt, du, hp, ap, b, c := pointer("y"), pointer("dt"), pointer("du"), pointer("h"), pointer("a"), pointer("b"), pointer("c")
-	ldb, n := pointer("ldb"), pointer("n")
+	ldy, ldb, n := pointer("ldy"), pointer("ldb"), pointer("n")
+	SHLQ(Imm(2), ldy)
 	SHLQ(Imm(2), ldb)
 	half := func(p reg.GPVirtual, i int) Mem { return Mem{Base: p, Disp: 32 * i} }
 	h, a := []reg.VecVirtual{YMM(), YMM()}, []reg.VecVirtual{YMM(), YMM()}
@@ -132,7 +134,7 @@ func scan256() {
 	}
 	VMOVSS(reduce(set, sum, VADDPS), Mem{Base: y})
 	for _, p := range []reg.GPVirtual{y, dt, du} {
-		ADDQ(Imm(64), p)
+		ADDQ(ldy, p)
 	}
 	ADDQ(ldb, b)
 	ADDQ(ldb, c)
