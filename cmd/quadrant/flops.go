@@ -152,7 +152,7 @@ func (a *app) writeFLOPs(rows []flopsRow, o flopsOptions, format string) error {
 	for _, r := range rows {
 		cells := []reports.Cell{
 			reports.Text(r.Model), count(r.ParamsTotal), count(r.ParamsActive), flopCount(r.Forward),
-			{Text: fmt.Sprintf("%.4g", r.Training), Raw: r.Training}, bytes(r.StateBytes), bytes(r.WeightBytes),
+			{Text: fmt.Sprintf("%.4g", r.Training), Raw: r.Training}, byteSize(r.StateBytes), byteSize(r.WeightBytes),
 		}
 		for _, part := range parts {
 			cells = append(cells, flopCount(r.Parts[part]))

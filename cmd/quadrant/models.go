@@ -68,7 +68,7 @@ func modelsTable(dtype string) (reports.Table, error) {
 		}
 		t.Rows = append(t.Rows, []reports.Cell{
 			reports.Text(p.Name), reports.Text(string(p.Config.Family())), count(len(p.Config.Layers)), reports.Int(p.Config.Dim),
-			count(tally.Params.Total), count(tally.Params.Active), bytes(states[0]), bytes(states[1]), bytes(tally.Params.Bytes),
+			count(tally.Params.Total), count(tally.Params.Active), byteSize(states[0]), byteSize(states[1]), byteSize(tally.Params.Bytes),
 		})
 	}
 	return t, nil

@@ -30,8 +30,8 @@ func count[T int | int64](n T) reports.Cell {
 	return reports.Cell{Text: digits + text, Raw: int64(n)}
 }
 
-// bytes is a size with a binary prefix.
-func bytes(n int64) reports.Cell {
+// byteSize is a size with a binary prefix.
+func byteSize(n int64) reports.Cell {
 	return reports.Cell{Text: reports.Quantity(float64(n), "B").Text, Raw: n}
 }
 
