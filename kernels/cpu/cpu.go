@@ -93,9 +93,7 @@ func (d *Device) Alloc(t kernels.Type, rows, cols int) kernels.Mat {
 
 func zeros[T any](n int) []T {
 	s := make([]T, n)
-	if bytes := n * int(unsafe.Sizeof(*new(T))); bytes > 0 {
-		useLargePages(unsafe.Pointer(&s[0]), bytes)
-	}
+	useLargePages(asBytes(s))
 	return s
 }
 
@@ -107,20 +105,22 @@ func (d *Device) Read(dst []byte, src kernels.Mat) { copy(dst, memory(src)) }
 
 // memory is the bytes of a contiguous matrix.
 func memory(m kernels.Mat) []byte {
-	n := m.Len()
-	if n == 0 {
-		return nil
-	}
-	var p unsafe.Pointer
 	switch s := m.Mem.(type) {
 	case []float32:
-		p = unsafe.Pointer(&s[m.Off : m.Off+n][0])
+		return asBytes(s[m.Off : m.Off+m.Len()])
 	case []uint16:
-		p = unsafe.Pointer(&s[m.Off : m.Off+n][0])
+		return asBytes(s[m.Off : m.Off+m.Len()])
 	case []int32:
-		p = unsafe.Pointer(&s[m.Off : m.Off+n][0])
+		return asBytes(s[m.Off : m.Off+m.Len()])
 	}
-	return unsafe.Slice((*byte)(p), m.Bytes())
+	return nil
+}
+
+func asBytes[T any](s []T) []byte {
+	if len(s) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), len(s)*int(unsafe.Sizeof(s[0])))
 }
 
 // Sync returns the first failure since the last Sync.

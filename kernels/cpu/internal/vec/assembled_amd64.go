@@ -2,23 +2,16 @@
 
 package vec
 
-// assembled is inner loops in assembly of one set of instructions. Those of products take
+// assembled is inner loops in assembly for one set of instructions. Kernels of products take
 // any k with AVX-512, which masks the last vector, and multiples of eight with AVX2; the
 // others take n whole vectors. The functions below do what is left over.
 type assembled struct {
-	name  string
-	lanes int
-	masks bool // products take any k
-
-	panelRows        int // rows of X that panel takes
-	panel            func(c *float32, ldc int, x *float32, ldx int, w *float32, ldw, quads, k int)
-	panelBF16        func(c *float32, ldc int, x *float32, ldx int, w *uint16, ldw, quads, k int)
-	vector           func(c, x, w *float32, ldw, quads, k int)
-	vectorBF16       func(c, x *float32, w *uint16, ldw, quads, k int)
-	single           func(x, w *float32, k int) float32
-	singleBF16       func(x *float32, w *uint16, k int) float32
-	weightedRows     func(y, p, v *float32, ldv, n, blocks int)
-	weightedRowsBF16 func(y, p *float32, v *uint16, ldv, n, blocks int)
+	name      string
+	lanes     int
+	masks     bool // products take any k
+	panelRows int  // rows of X that panel takes
+	f32       products[float32]
+	bf16      products[uint16]
 
 	silu, gelu, geluTanh, softplus, multiply func(y, x *float32, n int)
 	multiplyAdd                              func(y, a, b *float32, n int)
@@ -29,12 +22,22 @@ type assembled struct {
 	scan func(s ScanArgs)
 }
 
+// products are kernels for weights, or rows to be weighted, of type T, and what does the
+// rest of a sum in Go.
+type products[T float32 | uint16] struct {
+	panel        func(c *float32, ldc int, x *float32, ldx int, w *T, ldw, quads, k int)
+	vector       func(c, x *float32, w *T, ldw, quads, k int)
+	single       func(x *float32, w *T, k int) float32
+	dot          func(x []float32, w []T) float32
+	weightedRows func(y, p *float32, v *T, ldv, n, blocks int)
+	weightedRest func(y, p []float32, v []T, ldv int)
+}
+
 func avx512() Funcs {
 	a := &assembled{
 		name: "avx512", lanes: 16, masks: true, panelRows: 4,
-		panel: panelAVX512, panelBF16: panelBF16AVX512, vector: vectorAVX512, vectorBF16: vectorBF16AVX512,
-		single: singleAVX512, singleBF16: singleBF16AVX512,
-		weightedRows: weightedRowsAVX512, weightedRowsBF16: weightedRowsBF16AVX512,
+		f32:  products[float32]{panelAVX512, vectorAVX512, singleAVX512, dot, weightedRowsAVX512, weightedRows},
+		bf16: products[uint16]{panelBF16AVX512, vectorBF16AVX512, singleBF16AVX512, dotBF16, weightedRowsBF16AVX512, weightedRowsBF16},
 		silu: siluAVX512, gelu: geluAVX512, geluTanh: geluTanhAVX512, softplus: softplusAVX512, multiply: multiplyAVX512,
 		multiplyAdd: multiplyAddAVX512, axpy: axpyAVX512, scale: scaleAVX512,
 		scaledMax: scaledMaxAVX512, expSum: expSumAVX512,
@@ -46,9 +49,8 @@ func avx512() Funcs {
 func avx2() Funcs {
 	a := &assembled{
 		name: "avx2", lanes: 8, panelRows: 2,
-		panel: panelAVX2, panelBF16: panelBF16AVX2, vector: vectorAVX2, vectorBF16: vectorBF16AVX2,
-		single: singleAVX2, singleBF16: singleBF16AVX2,
-		weightedRows: weightedRowsAVX2, weightedRowsBF16: weightedRowsBF16AVX2,
+		f32:  products[float32]{panelAVX2, vectorAVX2, singleAVX2, dot, weightedRowsAVX2, weightedRows},
+		bf16: products[uint16]{panelBF16AVX2, vectorBF16AVX2, singleBF16AVX2, dotBF16, weightedRowsBF16AVX2, weightedRowsBF16},
 		silu: siluAVX2, gelu: geluAVX2, geluTanh: geluTanhAVX2, softplus: softplusAVX2, multiply: multiplyAVX2,
 		multiplyAdd: multiplyAddAVX2, axpy: axpyAVX2, scale: scaleAVX2,
 		scaledMax: scaledMaxAVX2, expSum: expSumAVX2,
@@ -79,68 +81,43 @@ func (a *assembled) funcs() Funcs {
 	}
 }
 
-// gemm takes panels of rows of X where there are enough, and rows one by one where not.
 func (a *assembled) gemm(c []float32, ldc int, x []float32, ldx int, w []float32, ldw, m, n, k int) {
-	if m == 0 || n == 0 {
-		return
-	}
-	whole, quads := a.whole(k), n/4
-	i := 0
-	if quads > 0 && whole > 0 {
-		for ; i+a.panelRows <= m; i += a.panelRows {
-			a.panel(&c[i*ldc], ldc, &x[i*ldx], ldx, &w[0], ldw, quads, whole)
-		}
-		for ; i < m; i++ {
-			a.vector(&c[i*ldc], &x[i*ldx], &w[0], ldw, quads, whole)
-		}
-	} else {
-		quads = 0
-	}
-	for i := range m {
-		row := x[i*ldx:][:k]
-		for j := 4 * quads; j < n; j++ {
-			sum := float32(0)
-			if whole > 0 {
-				sum = a.single(&row[0], &w[j*ldw], whole)
-			}
-			c[i*ldc+j] = sum
-		}
-		if whole < k {
-			for j := range n {
-				c[i*ldc+j] += dot(row[whole:], w[j*ldw+whole:j*ldw+k])
-			}
-		}
-	}
+	gemmBy(a, a.f32, c, ldc, x, ldx, w, ldw, m, n, k)
 }
 
 func (a *assembled) gemmBF16(c []float32, ldc int, x []float32, ldx int, w []uint16, ldw, m, n, k int, _ []float32) {
+	gemmBy(a, a.bf16, c, ldc, x, ldx, w, ldw, m, n, k)
+}
+
+// gemmBy takes panels of rows of X where there are enough, and rows one by one where not.
+func gemmBy[T float32 | uint16](a *assembled, p products[T], c []float32, ldc int, x []float32, ldx int, w []T, ldw, m, n, k int) {
 	if m == 0 || n == 0 {
 		return
 	}
 	whole, quads := a.whole(k), n/4
-	i := 0
-	if quads > 0 && whole > 0 {
-		for ; i+a.panelRows <= m; i += a.panelRows {
-			a.panelBF16(&c[i*ldc], ldc, &x[i*ldx], ldx, &w[0], ldw, quads, whole)
-		}
-		for ; i < m; i++ {
-			a.vectorBF16(&c[i*ldc], &x[i*ldx], &w[0], ldw, quads, whole)
-		}
-	} else {
+	if whole == 0 {
 		quads = 0
 	}
+	for i := 0; i < m && quads > 0; {
+		if i+a.panelRows <= m {
+			p.panel(&c[i*ldc], ldc, &x[i*ldx], ldx, &w[0], ldw, quads, whole)
+			i += a.panelRows
+		} else {
+			p.vector(&c[i*ldc], &x[i*ldx], &w[0], ldw, quads, whole)
+			i++
+		}
+	}
 	for i := range m {
-		row := x[i*ldx:][:k]
+		row, out := x[i*ldx:][:k], c[i*ldc:][:n]
 		for j := 4 * quads; j < n; j++ {
-			sum := float32(0)
+			out[j] = 0
 			if whole > 0 {
-				sum = a.singleBF16(&row[0], &w[j*ldw], whole)
+				out[j] = p.single(&row[0], &w[j*ldw], whole)
 			}
-			c[i*ldc+j] = sum
 		}
 		if whole < k {
-			for j := range n {
-				c[i*ldc+j] += dotBF16(row[whole:], w[j*ldw+whole:j*ldw+k])
+			for j := range out {
+				out[j] += p.dot(row[whole:], w[j*ldw+whole:j*ldw+k])
 			}
 		}
 	}
@@ -154,23 +131,19 @@ func (a *assembled) whole(k int) int {
 	return k / a.lanes * a.lanes
 }
 
-func (a *assembled) rows(y, p, v []float32, ldv int) {
-	n := len(y) / a.lanes
-	if n > 0 {
-		a.weightedRows(&y[0], &p[0], &v[0], ldv, len(p), n)
-	}
-	if at := n * a.lanes; at < len(y) {
-		weightedRows(y[at:], p, v[at:], ldv)
-	}
-}
+func (a *assembled) rows(y, p, v []float32, ldv int) { weightedBy(a, a.f32, y, p, v, ldv) }
 
 func (a *assembled) rowsBF16(y, p []float32, v []uint16, ldv int) {
+	weightedBy(a, a.bf16, y, p, v, ldv)
+}
+
+func weightedBy[T float32 | uint16](a *assembled, by products[T], y, p []float32, v []T, ldv int) {
 	n := len(y) / a.lanes
 	if n > 0 {
-		a.weightedRowsBF16(&y[0], &p[0], &v[0], ldv, len(p), n)
+		by.weightedRows(&y[0], &p[0], &v[0], ldv, len(p), n)
 	}
 	if at := n * a.lanes; at < len(y) {
-		weightedRowsBF16(y[at:], p, v[at:], ldv)
+		by.weightedRest(y[at:], p, v[at:], ldv)
 	}
 }
 
