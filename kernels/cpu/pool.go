@@ -14,20 +14,22 @@ type job interface {
 // A pool carries out jobs on a fixed number of workers, the caller among them, without
 // allocating. Waking a sleeping goroutine takes tens of microseconds, about what a whole
 // op of a small model takes; so workers that have run out of work look out for more for
-// a while before they sleep.
+// a while before they sleep. The caller waits for those workers only that have begun: on
+// a busy machine one that the system has put aside holds nothing up.
 type pool struct {
 	workers int
 	sleep   []chan struct{} // of each worker but the caller; a token wakes it
 	asleep  []atomic.Bool
 
-	// One job at a time, written before round is raised and read after.
+	// One job at a time, written before it is opened and not before all have left the last.
 	job   job
 	units int
 	grain int // units taken at once
 	next  atomic.Int64
-	busy  atomic.Int32 // workers that have not finished the round
 
-	round  atomic.Uint32
+	round  atomic.Uint32 // number of the last job
+	open   atomic.Uint32 // number of the job that workers may join, or 0
+	inside atomic.Int32  // workers that have joined, or are about to find it closed
 	closed atomic.Bool
 }
 
@@ -37,7 +39,7 @@ const (
 	watch = 1 << 16
 	// tooSmall is the work, in scalar operations, below which sharing a job costs more
 	// than it saves.
-	tooSmall = 1 << 13
+	tooSmall = 1 << 15
 )
 
 func newPool(workers int) *pool {
@@ -67,10 +69,11 @@ func (p *pool) do(j job, units, cost int) {
 	p.job, p.units = j, units
 	p.grain = max(1, units/(4*p.workers), min(units/p.workers, tooSmall/4/max(1, cost)))
 	p.next.Store(0)
-	p.busy.Store(int32(p.workers - 1))
+	p.open.Store(p.round.Load() + 1)
 	p.raise()
 	p.share(0)
-	for spins := 0; p.busy.Load() > 0; spins++ {
+	p.open.Store(0)
+	for spins := 0; p.inside.Load() > 0; spins++ {
 		if spins > 1<<10 {
 			runtime.Gosched() // more workers than cores: one of them may need this one
 		}
@@ -106,8 +109,13 @@ func (p *pool) work(w int) {
 		if p.closed.Load() {
 			return
 		}
-		p.share(w)
-		p.busy.Add(-1)
+		// Either the worker finds the job open, and then the caller, which closes it before
+		// it looks, finds the worker inside; or it finds it closed and touches nothing.
+		p.inside.Add(1)
+		if p.open.Load() == seen {
+			p.share(w)
+		}
+		p.inside.Add(-1)
 	}
 }
 
