@@ -110,6 +110,9 @@ func sourceTree() string {
 // checkMemory returns an error if a model of the given bytes does not fit what the machine
 // has free, where that is known: a clear refusal is better than being killed half-way.
 func checkMemory(what string, need int64) error {
+	if need > 1<<30 {
+		debug.FreeOSMemory() // models that a command has done with are not in the way
+	}
 	free := freeMemory()
 	if free < 0 || need <= free {
 		return nil
