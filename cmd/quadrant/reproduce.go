@@ -44,7 +44,7 @@ var recipes = []recipe{
 		gens: "128-2048*2", prompt: 128, repeats: 5, tokens: 32768, dtype: "f32", contexts: "128-131072*2",
 	},
 	{
-		name: "paper", doc: "BlackMamba 340M/1.5B and models matched to it are timed, in bf16: 20 to 60 minutes on two cores, 10 GiB of memory",
+		name: "paper", doc: "BlackMamba 340M/1.5B and models matched to it are timed, in bf16: 20 to 60 minutes on two cores, 12 GiB of memory",
 		counted: paperQuartet, timed: paperQuartet, balanced: []string{"matched-transformer-moe-340m", "blackmamba-1.5b"},
 		gens: "128-2048*2", prompt: 128, repeats: 3, tokens: 8192, dtype: "bf16", contexts: "128-131072*2",
 	},
