@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"quadrant/kernels"
+	"quadrant/kernels/cpu/internal/vec"
 )
 
 // rotaryJob turns and stores one token per unit.
@@ -72,8 +73,11 @@ func store(cache kernels.Mat, row int, x []float32) {
 	}
 }
 
-// attendJob takes heads of blocks of queries. A block's keys are read once for all its
-// queries; scores are kept whole, so a softmax needs no second pass over the keys.
+// attendJob takes heads of blocks of queries. Keys come in tiles that stay in the nearer
+// caches for all queries of a block; each query keeps the largest score so far and what its
+// exponentials add up to, and what it has gathered is scaled down when a larger comes (the
+// online softmax of FlashAttention, arXiv:2205.14135). Tiles begin at the same keys for every
+// query, so that a query's numbers do not depend on its block.
 type attendJob struct {
 	d                   *Device
 	dst, q              view[float32]
@@ -84,7 +88,10 @@ type attendJob struct {
 	scale               float32
 }
 
-const queryBlock = 8
+const (
+	queryBlock = 32
+	keyTile    = 256
+)
 
 func (j *attendJob) start(o *kernels.Attend) {
 	j.dst, j.q, j.k, j.v = f32(o.Dst), f32(o.Q), weightsOf(o.K), weightsOf(o.V)
@@ -102,32 +109,60 @@ func (j *attendJob) run(worker, lo, hi int) {
 	}
 }
 
+// A softmaxState is what a query keeps from tile to tile.
+type softmaxState struct {
+	begun    bool
+	top, sum float32
+}
+
 // block computes one head for the queries of a sequence from token t0 on.
 func (j *attendJob) block(worker, seq, t0, head int) {
 	n := j.q.rows / j.seqs
 	m := min(queryBlock, n-t0)
-	seen := j.past + t0 + m // keys that the last query sees
 	col, kvCol, length := head*j.headDim, head/j.share*j.headDim, j.k.rows/j.seqs
-	k, v := j.k.at(seq*length, kvCol), j.v.at(seq*length, kvCol)
-
-	// Asked for at the cache's length, so that scratch does not grow token by token.
-	temp := j.d.temp(worker, m*length+4*j.headDim)
-	p, widened := temp[:m*seen], temp[m*length:]
+	temp := j.d.temp(worker, queryBlock*keyTile+5*j.headDim)
+	scores, widened, part := temp[:m*keyTile], temp[queryBlock*keyTile:][:4*j.headDim], temp[queryBlock*keyTile+4*j.headDim:][:j.headDim]
 	first := seq*n + t0
-	q := j.q.data[first*j.q.stride+col:]
-	if k.f != nil {
-		j.d.vec.Gemm(p, seen, q, j.q.stride, k.f, k.stride, m, seen, j.headDim)
-	} else {
-		j.d.vec.GemmBF16(p, seen, q, j.q.stride, k.b, k.stride, m, seen, j.headDim, widened)
+	var states [queryBlock]softmaxState
+	for k0, seen := 0, j.past+t0+m; k0 < seen; k0 += keyTile {
+		tile := min(keyTile, seen-k0)
+		k, v := j.k.at(seq*length+k0, kvCol), j.v.at(seq*length+k0, kvCol)
+		q := j.q.data[first*j.q.stride+col:]
+		if k.f != nil {
+			j.d.vec.Gemm(scores, keyTile, q, j.q.stride, k.f, k.stride, m, tile, j.headDim)
+		} else {
+			j.d.vec.GemmBF16(scores, keyTile, q, j.q.stride, k.b, k.stride, m, tile, j.headDim, widened)
+		}
+		for i := range m {
+			visible := min(tile, j.past+t0+i+1-k0) // later keys are not seen
+			if visible > 0 {
+				j.gather(&states[i], j.dst.row(first + i)[col:col+j.headDim], scores[i*keyTile:][:visible], v, part)
+			}
+		}
 	}
 	for i := range m {
-		row := p[i*seen:][:seen-m+i+1] // later keys are not seen
-		j.d.vec.Softmax(row, j.scale)
-		out := j.dst.row(first + i)[col : col+j.headDim]
-		if v.f != nil {
-			j.d.vec.WeightedRows(out, row, v.f, v.stride)
-		} else {
-			j.d.vec.WeightedRowsBF16(out, row, v.b, v.stride)
-		}
+		j.d.vec.Scale(j.dst.row(first + i)[col:col+j.headDim], 1/states[i].sum)
+	}
+}
+
+// gather adds the values of a tile, weighted by the exponentials of their scores, to out.
+func (j *attendJob) gather(s *softmaxState, out, scores []float32, v weights, part []float32) {
+	top := j.d.vec.ScaledMax(scores, j.scale)
+	begun := s.begun
+	if !begun {
+		s.begun, s.top, part = true, top, out
+	} else if top > s.top {
+		shrink := vec.Exp(s.top - top)
+		s.top, s.sum = top, s.sum*shrink
+		j.d.vec.Scale(out, shrink)
+	}
+	s.sum += j.d.vec.ExpSum(scores, s.top)
+	if v.f != nil {
+		j.d.vec.WeightedRows(part, scores, v.f, v.stride)
+	} else {
+		j.d.vec.WeightedRowsBF16(part, scores, v.b, v.stride)
+	}
+	if begun {
+		j.d.vec.Axpy(out, 1, part)
 	}
 }

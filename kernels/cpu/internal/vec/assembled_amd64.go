@@ -75,7 +75,8 @@ func (a *assembled) funcs() Funcs {
 		Name: a.name, Gemm: a.gemm, GemmBF16: a.gemmBF16,
 		WeightedRows: a.rows, WeightedRowsBF16: a.rowsBF16,
 		Axpy: a.addScaled, Mul: unary(a.multiply, mul), MulAdd: a.mulAdd,
-		Softmax: a.softmax, SiLU: unary(a.silu, silu), GELU: unary(a.gelu, gelu),
+		ScaledMax: a.maxScaled, ExpSum: a.sumExp, Scale: a.scaled,
+		SiLU: unary(a.silu, silu), GELU: unary(a.gelu, gelu),
 		GELUTanh: unary(a.geluTanh, geluTanh), Softplus: unary(a.softplus, softplus),
 		Scan: a.scan,
 	}
@@ -167,27 +168,29 @@ func (a *assembled) mulAdd(y, x, z []float32) {
 	}
 }
 
-func (a *assembled) softmax(x []float32, scale float32) {
+func (a *assembled) maxScaled(x []float32, s float32) float32 {
 	n := len(x) / a.lanes
-	if n == 0 {
-		softmax(x, scale)
-		return
+	top := scaledMax(x[n*a.lanes:], s)
+	if n > 0 {
+		top = max(a.scaledMax(&x[0], s, n), top)
 	}
-	rest := x[n*a.lanes:]
-	top := a.scaledMax(&x[0], scale, n)
-	for i, v := range rest {
-		rest[i] = v * scale
-		top = max(top, rest[i])
+	return top
+}
+
+func (a *assembled) sumExp(x []float32, shift float32) (sum float32) {
+	n := len(x) / a.lanes
+	if n > 0 {
+		sum = a.expSum(&x[0], shift, n)
 	}
-	sum := a.expSum(&x[0], top, n)
-	for i, v := range rest {
-		rest[i] = Exp(v - top)
-		sum += rest[i]
+	return sum + expSum(x[n*a.lanes:], shift)
+}
+
+func (a *assembled) scaled(x []float32, s float32) {
+	n := len(x) / a.lanes
+	if n > 0 {
+		a.scale(&x[0], s, n)
 	}
-	a.scale(&x[0], 1/sum, n)
-	for i := range rest {
-		rest[i] *= 1 / sum
-	}
+	scale(x[n*a.lanes:], s)
 }
 
 // scan512 takes whole blocks of channels with at most a vector of states.

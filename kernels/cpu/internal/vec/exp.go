@@ -48,22 +48,26 @@ func exp2(n int32) float32 { return math.Float32frombits(uint32(n+127) << 23) }
 // Sigmoid is 1/(1+exp(−x)).
 func Sigmoid(x float32) float32 { return 1 / (1 + Exp(-x)) }
 
-func softmax(x []float32, scale float32) {
+func scaledMax(x []float32, scale float32) float32 {
 	top := float32(math.Inf(-1))
 	for i, v := range x {
-		v *= scale
-		x[i] = v
-		top = max(top, v)
+		x[i] = v * scale
+		top = max(top, x[i])
 	}
-	sum := float32(0)
+	return top
+}
+
+func expSum(x []float32, shift float32) (sum float32) {
 	for i, v := range x {
-		e := Exp(v - top)
-		x[i] = e
-		sum += e
+		x[i] = Exp(v - shift)
+		sum += x[i]
 	}
-	r := 1 / sum
+	return sum
+}
+
+func scale(x []float32, a float32) {
 	for i := range x {
-		x[i] *= r
+		x[i] *= a
 	}
 }
 

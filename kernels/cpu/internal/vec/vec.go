@@ -27,8 +27,12 @@ type Funcs struct {
 	// MulAdd is y += a·b, element by element.
 	MulAdd func(y, a, b []float32)
 
-	// Softmax is x = softmax(scale·x).
-	Softmax func(x []float32, scale float32)
+	// ScaledMax is x = scale·x; it returns the largest of the results, -Inf of none.
+	ScaledMax func(x []float32, scale float32) float32
+	// ExpSum is x = exp(x − shift); it returns the sum of the results.
+	ExpSum func(x []float32, shift float32) float32
+	// Scale is x = a·x.
+	Scale func(x []float32, a float32)
 	// SiLU is y = x·σ(x), GELU y = x·Φ(x), GELUTanh its approximation by tanh, Softplus
 	// y = log(1+exp(x)). y may be x.
 	SiLU, GELU, GELUTanh, Softplus func(y, x []float32)
@@ -59,7 +63,8 @@ func Go() Funcs {
 		Gemm: gemm, GemmBF16: gemmBF16,
 		WeightedRows: weightedRows, WeightedRowsBF16: weightedRowsBF16,
 		Axpy: axpy, Mul: mul, MulAdd: mulAdd,
-		Softmax: softmax, SiLU: silu, GELU: gelu, GELUTanh: geluTanh, Softplus: softplus,
+		ScaledMax: scaledMax, ExpSum: expSum, Scale: scale,
+		SiLU: silu, GELU: gelu, GELUTanh: geluTanh, Softplus: softplus,
 		Scan: scan,
 	}
 }

@@ -109,8 +109,9 @@ func TestElementwise(t *testing.T) {
 	}
 }
 
-// TestSoftmax sums to one, whatever the length and the size of scores.
-func TestSoftmax(t *testing.T) {
+// TestSoftmaxParts compares a softmax made of its parts with float64, whatever the length
+// and the size of scores.
+func TestSoftmaxParts(t *testing.T) {
 	for _, set := range Sets() {
 		for _, n := range []int{1, 2, 15, 16, 17, 31, 33, 1000} {
 			x, want := make([]float32, n), make([]float64, n)
@@ -120,12 +121,15 @@ func TestSoftmax(t *testing.T) {
 				want[i] = math.Exp(0.5 * (float64(x[i]) + 216))
 				sum += want[i]
 			}
-			set.Softmax(x, 0.5)
+			set.Scale(x, 1/set.ExpSum(x, set.ScaledMax(x, 0.5)))
 			for i, v := range x {
 				if e := math.Abs(float64(v) - want[i]/sum); !(e <= 1e-6) {
 					t.Errorf("%s: softmax of %d: %d is %v, want %v", set.Name, n, i, v, want[i]/sum)
 				}
 			}
+		}
+		if top := set.ScaledMax(nil, 1); !math.IsInf(float64(top), -1) {
+			t.Errorf("%s: the largest of nothing is %v, want -Inf", set.Name, top)
 		}
 	}
 }
