@@ -1,7 +1,13 @@
-// Package tokenizer turns text into token ids and back.
+// Package tokenizer turns text into token ids and back: the bytes of the text, or a
+// byte-pair encoding read from a tokenizer.json file.
+//
+// The file says which of a few dozen components a tokenizer is put together from. Those
+// that the language models here need are implemented to agree with Hugging Face's
+// tokenizers, id for id; any other is an error that names it, never a guess.
+//
+//	text → added tokens → normalizer → pre-tokenizer → words → merges → ids
+//	ids → pieces → text
 package tokenizer
-
-import "fmt"
 
 // A Tokenizer is a fixed vocabulary with the rules to apply it. Its methods may be
 // called concurrently.
@@ -16,35 +22,19 @@ type Tokenizer interface {
 	Decode(ids []int32) (string, error)
 }
 
-// Bytes is the tokenizer whose ids are the bytes of the text. It never fails to encode;
-// what it decodes need not be UTF-8.
-type Bytes struct{}
-
-var _ Tokenizer = Bytes{}
-
-// Name is "bytes".
-func (Bytes) Name() string { return "bytes" }
-
-// Vocab is 256.
-func (Bytes) Vocab() int { return 256 }
-
-// Encode returns the bytes of text. The error is nil.
-func (Bytes) Encode(text string) ([]int32, error) {
-	ids := make([]int32, len(text))
-	for i := range ids {
-		ids[i] = int32(text[i])
+// Prompt encodes a text as a model wants to read it from its beginning: with what the
+// tokenizer's template puts round it, such as a token for the beginning of the text.
+func Prompt(t Tokenizer, text string) ([]int32, error) {
+	ids, err := t.Encode(text)
+	if b, ok := t.(*BPE); ok && err == nil {
+		ids = b.template.apply(ids)
 	}
-	return ids, nil
+	return ids, err
 }
 
-// Decode returns the text whose bytes are ids.
-func (Bytes) Decode(ids []int32) (string, error) {
-	text := make([]byte, len(ids))
-	for i, id := range ids {
-		if id < 0 || id > 255 {
-			return "", fmt.Errorf("tokenizer: bytes: id %d at position %d is not in the vocabulary, want 0 to 255", id, i)
-		}
-		text[i] = byte(id)
-	}
-	return string(text), nil
+// Special reports whether id stands for no text of its own but for a mark such as the end
+// of a text.
+func Special(t Tokenizer, id int32) bool {
+	b, ok := t.(*BPE)
+	return ok && b.isSpecial(id)
 }

@@ -29,15 +29,16 @@ var mayImport = map[string][]string{
 	"kernels/device":     {"kernels", "kernels/cpu", "kernels/ref"},
 	"arch":               {"internal/enum", "kernels"},
 	"configs":            {"arch", "internal/enum"},
-	"checkpoint":         {"internal/atomicfile"},
+	"checkpoint":         {"arch", "internal/atomicfile", "kernels"},
 	"flops":              {"arch", "kernels"},
 	"bench":              {"arch", "internal/stat", "kernels", "results"},
 	"evals":              {"arch", "kernels"},
+	"hub":                {"internal/atomicfile"},
 	"reports":            {"internal/stat", "reports/chart", "results"},
 	"reports/chart":      {"internal/atomicfile"},
 	"cmd/quadrant": {
-		"arch", "bench", "checkpoint", "configs", "corpus", "evals", "flops", "internal/atomicfile", "internal/stat", "kernels",
-		"kernels/device", "reports", "reports/chart", "results", "tokenizer",
+		"arch", "bench", "checkpoint", "configs", "corpus", "evals", "flops", "hub", "internal/atomicfile", "internal/stat", "kernels",
+		"kernels/device", "reports", "reports/chart", "results", "sample", "tokenizer",
 	},
 }
 
