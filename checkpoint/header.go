@@ -135,6 +135,79 @@ func (r reader) list(what string, item func() error) error {
 	return r.delim(what, ']', "the list's end")
 }
 
+// maxNesting is how deep values of unknown form may be nested.
+const maxNesting = 100
+
+// parseObject reads a JSON object of any form: values are nil, bool, json.Number, string,
+// []any and map[string]any.
+func parseObject(text []byte) (map[string]any, error) {
+	if !utf8.Valid(text) {
+		return nil, errors.New("it is not UTF-8")
+	}
+	r := reader{json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))))}
+	r.UseNumber()
+	token, err := r.next("it")
+	if err != nil {
+		return nil, err
+	}
+	if token != json.Delim('{') {
+		return nil, unexpected("it", token, "an object")
+	}
+	v, err := r.rest("it", token, 0)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("something follows the object that ends at byte %d", r.InputOffset())
+	}
+	return v.(map[string]any), nil
+}
+
+// rest reads what remains of a value that begins with token.
+func (r reader) rest(what string, token json.Token, depth int) (any, error) {
+	open, ok := token.(json.Delim)
+	if !ok {
+		return token, nil
+	}
+	if depth == maxNesting {
+		return nil, fmt.Errorf("%s is nested more than %d deep", what, maxNesting)
+	}
+	object, items := map[string]any{}, []any{}
+	for r.More() {
+		name, inner := "", what
+		if open == '{' {
+			var err error
+			if name, err = r.string(what); err != nil {
+				return nil, err
+			}
+			if _, twice := object[name]; twice {
+				return nil, fmt.Errorf("%s: name %.100q occurs twice", what, name)
+			}
+			inner = fmt.Sprintf("%.60q", name)
+		}
+		token, err := r.next(inner)
+		if err != nil {
+			return nil, err
+		}
+		v, err := r.rest(inner, token, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		if open == '{' {
+			object[name] = v
+		} else {
+			items = append(items, v)
+		}
+	}
+	if _, err := r.next(what); err != nil {
+		return nil, err
+	}
+	if open == '{' {
+		return object, nil
+	}
+	return items, nil
+}
+
 func (r reader) stringMap(what string) (map[string]string, error) {
 	m := map[string]string{}
 	err := r.object(what, func(name string) (err error) {
@@ -180,9 +253,9 @@ func (r reader) next(what string) (json.Token, error) {
 	token, err := r.Token()
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, fmt.Errorf("%s: the header's JSON ends too early, at byte %d", what, r.InputOffset())
+		return nil, fmt.Errorf("%s: the JSON ends too early, at byte %d", what, r.InputOffset())
 	case err != nil:
-		return nil, fmt.Errorf("%s: header is not JSON at byte %d: %w", what, r.InputOffset(), err)
+		return nil, fmt.Errorf("%s: not JSON at byte %d: %w", what, r.InputOffset(), err)
 	}
 	return token, nil
 }

@@ -42,11 +42,11 @@ func TestRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Tensor{
-		{"b", "F32", []int{1, 2}, []byte{3, 4, 5, 6, 7, 8, 9, 10}},
-		{"a", "U8", []int{3}, []byte{0, 1, 2}},
-		{"odd", "F3", []int{5}, []byte{11, 12}},
-		{"none", "F16", []int{0, 7}, []byte{}},
-		{"one", "BOOL", []int{}, []byte{13}},
+		{Name: "b", DType: "F32", Shape: []int{1, 2}, Data: []byte{3, 4, 5, 6, 7, 8, 9, 10}},
+		{Name: "a", DType: "U8", Shape: []int{3}, Data: []byte{0, 1, 2}},
+		{Name: "odd", DType: "F3", Shape: []int{5}, Data: []byte{11, 12}},
+		{Name: "none", DType: "F16", Shape: []int{0, 7}, Data: []byte{}},
+		{Name: "one", DType: "BOOL", Shape: []int{}, Data: []byte{13}},
 	}
 	if diff := cmp.Diff(want, s.Tensors); diff != "" {
 		t.Errorf("tensors (-want +got):\n%s", diff)
@@ -78,15 +78,16 @@ func TestReadErrors(t *testing.T) {
 	}{
 		{nil, "0 bytes is too short"},
 		{[]byte("1234567"), "7 bytes is too short for a safetensors file, which begins with 8"},
-		{image("", 0)[:8], "header: the header's JSON ends too early, at byte 0"},
+		{image("", 0)[:8], "header: the JSON ends too early, at byte 0"},
 		{image("{}", 0)[:9], "header length is 2 bytes, but the file has only 1 after it"},
 		{binary.LittleEndian.AppendUint64(nil, 100_000_001), "header length is 100000001 bytes, want at most 100000000"},
+		{binary.LittleEndian.AppendUint64(nil, 1<<60), "header length is 1152921504606846976 bytes, want at most 100000000"},
 		{binary.LittleEndian.AppendUint64(nil, 1<<63), "header length is 9223372036854775808 bytes"},
 		{[]byte("PK\x03\x04........"), "(looks like a torch (zip) file)"},
 		{[]byte("version https://git-lfs.github.com/spec/v1"), "git lfs pull"},
 		{image(`{"\xff`+"\xff"+`"}`, 0), "header is not UTF-8"},
 		{image(`{"a":`, 0), "ends too early, at byte"},
-		{image(`{"a" 1}`, 0), "header is not JSON at byte"},
+		{image(`{"a" 1}`, 0), "not JSON at byte"},
 		{image(`[]`, 0), "header: have [, want an object"},
 		{image(`null`, 0), "header: have null, want an object"},
 		{image(`{} {}`, 0), "header: 2 bytes follow the JSON that ends at byte 2"},
@@ -176,7 +177,11 @@ func FuzzSafetensors(f *testing.F) {
 }
 
 func encodeAndParse(tensors []Tensor, metadata map[string]string) (*Safetensors, error) {
-	header, err := encodeHeader(tensors, metadata)
+	outputs, err := outputsOf(tensors)
+	if err != nil {
+		return nil, err
+	}
+	header, err := encodeHeader(outputs, metadata)
 	if err != nil {
 		return nil, fmt.Errorf("write: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // A Tensor is an array of numbers in a file, under its name there. Data is row-major and
@@ -15,6 +16,45 @@ type Tensor struct {
 	DType string // as safetensors calls it: F32, BF16, I64, ...
 	Shape []int  // empty for a single number
 	Data  []byte
+
+	// Strides says, for a view of PyTorch's that is not row-major, how many elements lie
+	// between neighbours along each dimension. Data then begins with the first element and
+	// ends with the last. It is nil for all others.
+	Strides []int
+}
+
+// Contiguous returns t in row-major order: itself, or a copy where it has Strides.
+func (t Tensor) Contiguous() (Tensor, error) {
+	if err := t.check(); err != nil {
+		return Tensor{}, fmt.Errorf("checkpoint: %w", err)
+	}
+	if t.Strides == nil {
+		return t, nil
+	}
+	n, _ := elements(t.Shape)
+	width := int(widths[t.DType] / 8)
+	data := make([]byte, 0, n*width)
+	index := make([]int, len(t.Shape))
+	for at := 0; len(data) < n*width; {
+		data = append(data, t.Data[at*width:(at+1)*width]...)
+		for i := len(index) - 1; i >= 0; i-- { // the next index, as an odometer turns
+			index[i]++
+			at += t.Strides[i]
+			if index[i] < t.Shape[i] {
+				break
+			}
+			at -= index[i] * t.Strides[i]
+			index[i] = 0
+		}
+	}
+	t.Data, t.Strides = data, nil
+	return t, nil
+}
+
+// Elements is the number of t's elements.
+func (t Tensor) Elements() int {
+	n, _ := elements(t.Shape)
+	return n
 }
 
 // widths are the bits of one element of each type that safetensors 0.6 knows.
@@ -27,89 +67,117 @@ var widths = map[string]uint64{
 // Float32s returns the elements as float32: F32, F16 and BF16 exactly, F64 rounded to
 // the nearest float32, which is an infinity beyond its range. Other types are an error.
 func (t Tensor) Float32s() ([]float32, error) {
+	switch t.DType {
+	case "F32", "F16", "BF16", "F64":
+	default:
+		return nil, fmt.Errorf("checkpoint: tensor %q is %s, want F32, F16, BF16 or F64", t.Name, t.DType)
+	}
+	t, err := t.Contiguous()
+	if err != nil {
+		return nil, err
+	}
 	d := t.Data
 	switch t.DType {
 	case "F32":
-		return convert(t, 4, func(i int) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(d[i:])) })
+		return convert(t, 4, func(i int) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(d[i:])) }), nil
 	case "F16":
-		return convert(t, 2, func(i int) float32 { return fromF16(binary.LittleEndian.Uint16(d[i:])) })
+		return convert(t, 2, func(i int) float32 { return fromF16(binary.LittleEndian.Uint16(d[i:])) }), nil
 	case "BF16":
 		return convert(t, 2, func(i int) float32 {
 			return math.Float32frombits(uint32(binary.LittleEndian.Uint16(d[i:])) << 16)
-		})
-	case "F64":
-		return convert(t, 8, func(i int) float32 {
-			return float32(math.Float64frombits(binary.LittleEndian.Uint64(d[i:])))
-		})
+		}), nil
 	}
-	return nil, fmt.Errorf("checkpoint: tensor %q is %s, want F32, F16, BF16 or F64", t.Name, t.DType)
+	return convert(t, 8, func(i int) float32 {
+		return float32(math.Float64frombits(binary.LittleEndian.Uint64(d[i:])))
+	}), nil
 }
 
 // Ints returns the elements as int64; those of BOOL are 0 and 1. Floating-point types,
 // and a U64 that an int64 cannot hold, are an error.
 func (t Tensor) Ints() ([]int64, error) {
+	switch t.DType {
+	case "BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64":
+	default:
+		return nil, fmt.Errorf("checkpoint: tensor %q is %s, want an integer type or BOOL", t.Name, t.DType)
+	}
+	t, err := t.Contiguous()
+	if err != nil {
+		return nil, err
+	}
 	d := t.Data
 	switch t.DType {
 	case "BOOL":
-		return convert(t, 1, func(i int) int64 { return int64(min(d[i], 1)) })
+		return convert(t, 1, func(i int) int64 { return int64(min(d[i], 1)) }), nil
 	case "U8":
-		return convert(t, 1, func(i int) int64 { return int64(d[i]) })
+		return convert(t, 1, func(i int) int64 { return int64(d[i]) }), nil
 	case "I8":
-		return convert(t, 1, func(i int) int64 { return int64(int8(d[i])) })
+		return convert(t, 1, func(i int) int64 { return int64(int8(d[i])) }), nil
 	case "U16":
-		return convert(t, 2, func(i int) int64 { return int64(binary.LittleEndian.Uint16(d[i:])) })
+		return convert(t, 2, func(i int) int64 { return int64(binary.LittleEndian.Uint16(d[i:])) }), nil
 	case "I16":
-		return convert(t, 2, func(i int) int64 { return int64(int16(binary.LittleEndian.Uint16(d[i:]))) })
+		return convert(t, 2, func(i int) int64 { return int64(int16(binary.LittleEndian.Uint16(d[i:]))) }), nil
 	case "U32":
-		return convert(t, 4, func(i int) int64 { return int64(binary.LittleEndian.Uint32(d[i:])) })
+		return convert(t, 4, func(i int) int64 { return int64(binary.LittleEndian.Uint32(d[i:])) }), nil
 	case "I32":
-		return convert(t, 4, func(i int) int64 { return int64(int32(binary.LittleEndian.Uint32(d[i:]))) })
-	case "I64":
-		return convert(t, 8, func(i int) int64 { return int64(binary.LittleEndian.Uint64(d[i:])) })
-	case "U64":
-		values, err := convert(t, 8, func(i int) int64 { return int64(binary.LittleEndian.Uint64(d[i:])) })
-		for i, v := range values {
-			if v < 0 {
-				return nil, fmt.Errorf("checkpoint: tensor %q: element %d is %d, more than int64 holds", t.Name, i, uint64(v))
-			}
+		return convert(t, 4, func(i int) int64 { return int64(int32(binary.LittleEndian.Uint32(d[i:]))) }), nil
+	}
+	values := convert(t, 8, func(i int) int64 { return int64(binary.LittleEndian.Uint64(d[i:])) })
+	for i, v := range values {
+		if v < 0 && t.DType == "U64" {
+			return nil, fmt.Errorf("checkpoint: tensor %q: element %d is %d, more than int64 holds", t.Name, i, uint64(v))
 		}
-		return values, err
-	}
-	return nil, fmt.Errorf("checkpoint: tensor %q is %s, want an integer type or BOOL", t.Name, t.DType)
-}
-
-// convert reads the elements of t, each of size bytes, with at, which takes the place of
-// an element's first byte.
-func convert[T float32 | int64](t Tensor, size int, at func(i int) T) ([]T, error) {
-	if err := t.check(); err != nil {
-		return nil, fmt.Errorf("checkpoint: %w", err)
-	}
-	values := make([]T, len(t.Data)/size)
-	for i := range values {
-		values[i] = at(i * size)
 	}
 	return values, nil
 }
 
-// check tells whether Data is as long as Shape and DType say. A type that is not known
-// has no size to compare.
+// convert reads the elements of t, each of size bytes, with at, which takes the place of
+// an element's first byte.
+func convert[T float32 | int64](t Tensor, size int, at func(i int) T) []T {
+	values := make([]T, len(t.Data)/size)
+	for i := range values {
+		values[i] = at(i * size)
+	}
+	return values
+}
+
+// check tells whether Data is as long as Shape, Strides and DType say. A type that is not
+// known has no size to compare.
 func (t Tensor) check() error {
-	n, err := elements(t.Shape)
+	size, err := byteSize(t.DType, t.Shape)
 	if err != nil {
 		return fmt.Errorf("tensor %q: %w", t.Name, err)
 	}
 	width, known := widths[t.DType]
-	if !known {
-		return nil
+	if t.Strides != nil {
+		ok := known && width%8 == 0 && len(t.Strides) == len(t.Shape) && !slices.ContainsFunc(t.Strides, func(s int) bool { return s < 0 })
+		if ok {
+			var n int
+			n, ok = span(t.Shape, t.Strides)
+			ok = ok && int64(n) <= math.MaxInt64/8
+			size = int64(n) * int64(width/8)
+		}
+		if !ok {
+			return fmt.Errorf("tensor %q: %s %v cannot have strides %v", t.Name, t.DType, t.Shape, t.Strides)
+		}
 	}
-	hi, size := bits.Mul64(uint64(n), width)
-	if hi != 0 || size%8 != 0 || size/8 > math.MaxInt64 {
-		return fmt.Errorf("tensor %q: %d elements of %d bits are not a number of bytes below 2^63", t.Name, n, width)
-	}
-	if size /= 8; size != uint64(len(t.Data)) {
+	if known && size != int64(len(t.Data)) {
 		return fmt.Errorf("tensor %q: %s %v takes %d bytes, but has %d", t.Name, t.DType, t.Shape, size, len(t.Data))
 	}
 	return nil
+}
+
+// byteSize is the number of bytes of an array, 0 for one of a type that is not known.
+func byteSize(dtype string, shape []int) (int64, error) {
+	n, err := elements(shape)
+	if err != nil {
+		return 0, err
+	}
+	width := widths[dtype]
+	hi, size := bits.Mul64(uint64(n), width)
+	if hi != 0 || size%8 != 0 || size/8 > math.MaxInt64 {
+		return 0, fmt.Errorf("%d elements of %d bits are not a number of bytes below 2^63", n, width)
+	}
+	return int64(size / 8), nil
 }
 
 // maxDims is far beyond any tensor's, and keeps a hostile header small in memory.

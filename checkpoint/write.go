@@ -5,14 +5,12 @@ import (
 	"cmp"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"unicode/utf8"
+
+	"quadrant/internal/atomicfile"
 )
 
 // WriteSafetensors writes tensors and metadata to path. The file is canonical: the same
@@ -20,13 +18,9 @@ import (
 // then by name, so that each is aligned to its type. It appears at path complete or not
 // at all: it is written under another name in the same folder, synced and renamed.
 func WriteSafetensors(path string, tensors []Tensor, metadata map[string]string) error {
-	tensors = slices.Clone(tensors)
-	slices.SortStableFunc(tensors, func(a, b Tensor) int {
-		return cmp.Or(cmp.Compare(widths[b.DType], widths[a.DType]), cmp.Compare(a.Name, b.Name))
-	})
-	header, err := encodeHeader(tensors, metadata)
+	outputs, err := outputsOf(tensors)
 	if err == nil {
-		err = replace(path, func(w io.Writer) error { return writeAll(w, header, tensors) })
+		err = writeOutputs(path, outputs, metadata)
 	}
 	if err != nil {
 		return fmt.Errorf("checkpoint: write %s: %w", path, err)
@@ -34,9 +28,50 @@ func WriteSafetensors(path string, tensors []Tensor, metadata map[string]string)
 	return nil
 }
 
-// encodeHeader checks the tensors and returns their header, its length first, padded
+// An output is a tensor to write, whose bytes need not be in memory before.
+type output struct {
+	name, dtype string
+	shape       []int
+	size        int64 // bytes that write writes
+	write       func(io.Writer) error
+}
+
+func outputsOf(tensors []Tensor) ([]output, error) {
+	outputs := make([]output, len(tensors))
+	for i, t := range tensors {
+		if err := t.check(); err != nil {
+			return nil, err
+		}
+		size := int64(len(t.Data))
+		if t.Strides != nil {
+			size, _ = byteSize(t.DType, t.Shape)
+		}
+		outputs[i] = output{t.Name, t.DType, t.Shape, size, func(w io.Writer) error {
+			t, err := t.Contiguous()
+			if err == nil {
+				_, err = w.Write(t.Data)
+			}
+			return err
+		}}
+	}
+	return outputs, nil
+}
+
+func writeOutputs(path string, outputs []output, metadata map[string]string) error {
+	outputs = slices.Clone(outputs)
+	slices.SortStableFunc(outputs, func(a, b output) int {
+		return cmp.Or(cmp.Compare(widths[b.dtype], widths[a.dtype]), cmp.Compare(a.name, b.name))
+	})
+	header, err := encodeHeader(outputs, metadata)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(path, func(w io.Writer) error { return writeAll(w, header, outputs) })
+}
+
+// encodeHeader checks the outputs' names and returns their header, its length first, padded
 // with spaces to a multiple of 8 bytes.
-func encodeHeader(tensors []Tensor, metadata map[string]string) ([]byte, error) {
+func encodeHeader(outputs []output, metadata map[string]string) ([]byte, error) {
 	header := append(make([]byte, 8), '{')
 	if metadata != nil {
 		for key, value := range metadata {
@@ -48,26 +83,22 @@ func encodeHeader(tensors []Tensor, metadata map[string]string) ([]byte, error) 
 		header = append(appendJSON(header, metadata), ',')
 	}
 	seen, at := map[string]bool{metadataKey: true}, int64(0)
-	for _, t := range tensors {
-		if seen[t.Name] {
-			return nil, fmt.Errorf("name %q occurs twice, or is the name of the metadata", t.Name)
+	for _, o := range outputs {
+		if seen[o.name] {
+			return nil, fmt.Errorf("name %q occurs twice, or is the name of the metadata", o.name)
 		}
-		if !utf8.ValidString(t.Name) || !utf8.ValidString(t.DType) {
-			return nil, fmt.Errorf("tensor %q of type %q: not UTF-8", t.Name, t.DType)
+		if !utf8.ValidString(o.name) || !utf8.ValidString(o.dtype) {
+			return nil, fmt.Errorf("tensor %q of type %q: not UTF-8", o.name, o.dtype)
 		}
-		if err := t.check(); err != nil {
-			return nil, err
-		}
-		seen[t.Name] = true
-		end := at + int64(len(t.Data))
-		header = append(appendJSON(header, t.Name), ':')
+		seen[o.name] = true
+		header = append(appendJSON(header, o.name), ':')
 		header = appendJSON(header, struct {
 			DType   string   `json:"dtype"`
 			Shape   []int    `json:"shape"`
 			Offsets [2]int64 `json:"data_offsets"`
-		}{t.DType, append([]int{}, t.Shape...), [2]int64{at, end}})
+		}{o.dtype, append([]int{}, o.shape...), [2]int64{at, at + o.size}})
 		header = append(header, ',')
-		at = end
+		at += o.size
 	}
 	if last := len(header) - 1; header[last] == ',' {
 		header = header[:last]
@@ -78,7 +109,7 @@ func encodeHeader(tensors []Tensor, metadata map[string]string) ([]byte, error) 
 	}
 	n := len(header) - 8
 	if n > maxHeader {
-		return nil, fmt.Errorf("the header of %d tensors takes %d bytes, want at most %d", len(tensors), n, maxHeader)
+		return nil, fmt.Errorf("the header of %d tensors takes %d bytes, want at most %d", len(outputs), n, maxHeader)
 	}
 	binary.LittleEndian.PutUint64(header, uint64(n))
 	return header, nil
@@ -93,33 +124,13 @@ func appendJSON(dst []byte, v any) []byte {
 	return append(dst, text...)
 }
 
-func writeAll(w io.Writer, header []byte, tensors []Tensor) error {
+func writeAll(w io.Writer, header []byte, outputs []output) error {
 	b := bufio.NewWriterSize(w, 1<<20)
 	_, _ = b.Write(header) // Flush returns the first error
-	for _, t := range tensors {
-		_, _ = b.Write(t.Data)
+	for _, o := range outputs {
+		if err := o.write(b); err != nil {
+			return err
+		}
 	}
 	return b.Flush()
-}
-
-// replace puts a file that write fills in the place of the one at path, if any. On
-// failure that one stays as it was, and nothing else is left behind.
-func replace(path string, write func(io.Writer) error) error {
-	temporary := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%016x.tmp", filepath.Base(path), rand.Uint64()))
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return err
-	}
-	err = write(f)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(temporary, path)
-	}
-	if err != nil {
-		err = errors.Join(err, os.Remove(temporary))
-	}
-	return err
 }

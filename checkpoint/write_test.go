@@ -14,11 +14,11 @@ import (
 func TestRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m.safetensors")
 	tensors := []Tensor{
-		{"z\"\n<é", "BF16", []int{3}, []byte{1, 2, 3, 4, 5, 6}},
-		{"b", "F32", []int{2, 1}, []byte{0, 0, 128, 63, 0, 0, 0, 64}},
-		{"a", "F32", nil, []byte{0, 0, 128, 63}},
-		{"new", "F3", []int{9}, []byte{7}},
-		{"empty", "I64", []int{0}, nil},
+		{Name: "z\"\n<é", DType: "BF16", Shape: []int{3}, Data: []byte{1, 2, 3, 4, 5, 6}},
+		{Name: "b", DType: "F32", Shape: []int{2, 1}, Data: []byte{0, 0, 128, 63, 0, 0, 0, 64}},
+		{Name: "a", DType: "F32", Shape: nil, Data: []byte{0, 0, 128, 63}},
+		{Name: "new", DType: "F3", Shape: []int{9}, Data: []byte{7}},
+		{Name: "empty", DType: "I64", Shape: []int{0}, Data: nil},
 	}
 	metadata := map[string]string{"format": "pt", "note": "a\tb"}
 	if err := WriteSafetensors(path, tensors, metadata); err != nil {
@@ -64,11 +64,11 @@ func TestWriteErrors(t *testing.T) {
 		metadata map[string]string
 		want     string
 	}{
-		{[]Tensor{{"a", "U8", nil, []byte{1}}, {"a", "U8", nil, []byte{1}}}, nil, `name "a" occurs twice`},
-		{[]Tensor{{"__metadata__", "U8", nil, []byte{1}}}, nil, `name "__metadata__" occurs twice`},
-		{[]Tensor{{"a", "F32", []int{2}, []byte{1}}}, nil, `F32 [2] takes 8 bytes, but has 1`},
-		{[]Tensor{{"a", "F32", []int{2, -1}, nil}}, nil, `dimension 1 is -1, want 0 or more`},
-		{[]Tensor{{"a\xff", "U8", nil, []byte{1}}}, nil, `not UTF-8`},
+		{[]Tensor{{Name: "a", DType: "U8", Shape: nil, Data: []byte{1}}, {Name: "a", DType: "U8", Shape: nil, Data: []byte{1}}}, nil, `name "a" occurs twice`},
+		{[]Tensor{{Name: "__metadata__", DType: "U8", Shape: nil, Data: []byte{1}}}, nil, `name "__metadata__" occurs twice`},
+		{[]Tensor{{Name: "a", DType: "F32", Shape: []int{2}, Data: []byte{1}}}, nil, `F32 [2] takes 8 bytes, but has 1`},
+		{[]Tensor{{Name: "a", DType: "F32", Shape: []int{2, -1}, Data: nil}}, nil, `dimension 1 is -1, want 0 or more`},
+		{[]Tensor{{Name: "a\xff", DType: "U8", Shape: nil, Data: []byte{1}}}, nil, `not UTF-8`},
 		{nil, map[string]string{"a": "\xff"}, `metadata "a": "\xff" is not UTF-8`},
 	} {
 		dir := t.TempDir()

@@ -21,6 +21,9 @@ type Preset struct {
 	Source    string // where the numbers come from
 	Tokenizer string // bytes or gpt-neox-20b
 	Config    arch.Config
+	// Checkpoint is the folder or file that the weights are in; "" where they are drawn.
+	// Files of presets do not say it: whoever opens a checkpoint makes such a Preset.
+	Checkpoint string
 }
 
 //go:embed presets/*.yaml

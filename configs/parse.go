@@ -85,7 +85,7 @@ func (d document) preset() (Preset, error) {
 	if err := checkTokenizer(d.Tokenizer, c.Vocab); err != nil {
 		return Preset{}, err
 	}
-	return Preset{d.Name, d.Group, d.Source, d.Tokenizer, c}, nil
+	return Preset{Name: d.Name, Group: d.Group, Source: d.Source, Tokenizer: d.Tokenizer, Config: c}, nil
 }
 
 // validate checks the group at place as the only layers of c, so that errors count layers

@@ -59,7 +59,7 @@ the standard library.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.model, "model", "", "preset or YAML file")
+	f.StringVar(&o.model, "model", "", "preset, YAML file or checkpoint folder")
 	f.StringSliceVar(&o.corpus, "corpus", nil, "files, folders or patterns to read; none is text that comes with Go")
 	f.IntVar(&o.tokens, "tokens", 32768, "tokens to read")
 	f.IntVar(&o.window, "window", 512, "tokens after which a sequence starts afresh")

@@ -64,7 +64,7 @@ do not exist yet to be counted.`,
 			if err := checkFormat(format); err != nil {
 				return err
 			}
-			rows, err := countRows(o)
+			rows, err := a.countRows(o)
 			if err != nil {
 				return err
 			}
@@ -72,7 +72,7 @@ do not exist yet to be counted.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringSliceVar(&o.models, "model", nil, "preset or YAML file; may be given several times")
+	f.StringSliceVar(&o.models, "model", nil, "preset, YAML file or checkpoint folder; may be given several times")
 	f.IntVar(&o.prompt, "prompt", 0, "tokens of each sequence read before")
 	f.IntVar(&o.tokens, "tokens", 1, "tokens of each sequence counted")
 	f.IntVar(&o.batch, "batch", 1, "sequences")
@@ -89,7 +89,7 @@ func conventions() (s string) {
 	return s
 }
 
-func countRows(o flopsOptions) ([]flopsRow, error) {
+func (a *app) countRows(o flopsOptions) ([]flopsRow, error) {
 	if o.tokens < 1 || o.prompt < 0 || o.batch < 1 {
 		return nil, misusef("--tokens %d, --prompt %d, --batch %d: want at least 1, 0 and 1", o.tokens, o.prompt, o.batch)
 	}
@@ -106,10 +106,17 @@ func countRows(o flopsOptions) ([]flopsRow, error) {
 		return nil, err
 	}
 	if len(presets) == 0 {
-		return nil, misusef("no model named: --model takes a preset's name ('quadrant models' lists them) or a YAML file")
+		return nil, misusef("no model named: %s", modelUsage)
 	}
 	var rows []flopsRow
 	for _, p := range presets {
+		c, err := a.checkpointOf(p)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			p.Config = c.Config
+		}
 		row, err := countRow(p, o, convention, types)
 		if err != nil {
 			return nil, err

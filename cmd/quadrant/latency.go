@@ -29,8 +29,8 @@ func newLatency(a *app) *cobra.Command {
 		Short: "Measure generation latency by sequence length",
 		Long: `Reads a prompt of random tokens and generates greedily, timing every token, for
 each model in turn, several times. One run to the longest length gives the
-latency at all lengths. Weights are random: time does not depend on their values,
-but for the router's choices.
+latency at all lengths. A preset's weights are random: time does not depend on
+their values, but for the router's choices.
 
 With --out every sample is appended to a file as it is measured. A command that
 was stopped goes on from there when it is given again.`,
@@ -59,7 +59,7 @@ was stopped goes on from there when it is given again.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringSliceVar(&o.models, "models", nil, "presets or YAML files, by comma")
+	f.StringSliceVar(&o.models, "models", nil, "presets, YAML files or checkpoint folders, by comma")
 	f.StringVar(&gens, "gen", "128", "tokens to generate: 128,512 or a range such as 128-2048*2")
 	f.IntVar(&o.plan.Prompt, "prompt", 128, "tokens of the prompt")
 	f.IntVar(&o.plan.Batch, "batch", 1, "sequences side by side")

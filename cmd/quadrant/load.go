@@ -4,26 +4,81 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 
 	"quadrant/arch"
+	"quadrant/checkpoint"
 	"quadrant/configs"
 	"quadrant/flops"
+	"quadrant/hub"
 	"quadrant/kernels"
 	"quadrant/results"
 )
 
-// findModel returns the config that --model means: a preset's name or a YAML file.
+// modelUsage says what --model takes.
+const modelUsage = "--model takes a preset's name ('quadrant models' lists them), a YAML file, a checkpoint's folder, or ORG/NAME that was pulled"
+
+// findModel returns the model that --model means: a preset's name, a YAML file, the folder
+// of a checkpoint or one of several files of weights in it, or ORG/NAME, with or without
+// @REVISION, that lies in the hub's cache.
 func findModel(name string) (configs.Preset, error) {
 	if name == "" {
-		return configs.Preset{}, misuse(errors.New("no model named: --model takes a preset's name ('quadrant models' lists them) or a YAML file"))
+		return configs.Preset{}, misuse(errors.New("no model named: " + modelUsage))
 	}
-	if info, err := os.Stat(name); err == nil && info.IsDir() {
-		return configs.Preset{}, fmt.Errorf("%s is a folder: this version does not load checkpoints; --model takes a preset's name or a YAML file", name)
+	info, err := os.Stat(name)
+	if checkpoint.IsWeights(name) || err == nil && info.IsDir() {
+		return openCheckpoint(name)
+	}
+	ext := filepath.Ext(name)
+	if _, notRef := hub.ParseRef(name); notRef == nil && err != nil && ext != ".yaml" && ext != ".yml" {
+		dir, err := hub.Find(name)
+		if err != nil {
+			return configs.Preset{}, err
+		}
+		p, err := openCheckpoint(dir)
+		p.Name = name // the folder is named after a commit
+		return p, err
 	}
 	return configs.Open(name)
+}
+
+// openCheckpoint is findModel for a checkpoint. Its weights need not be there yet.
+func openCheckpoint(path string) (configs.Preset, error) {
+	c, err := checkpoint.Open(path, checkpoint.Options{})
+	if err != nil {
+		return configs.Preset{}, err
+	}
+	name := path
+	if abs, err := filepath.Abs(path); err == nil {
+		name = filepath.Base(abs)
+		if info, err := os.Stat(abs); err == nil && !info.IsDir() { // weights of several types in one folder
+			name = filepath.Join(filepath.Base(filepath.Dir(abs)), name)
+		}
+	}
+	return configs.Preset{
+		Name: name, Group: c.Family(), Source: "checkpoint " + path, Tokenizer: c.Tokenizer(), Config: c.Config, Checkpoint: path,
+	}, nil
+}
+
+// checkpointOf opens p's checkpoint with the options that the flags give, and is nil where
+// p has none.
+func (a *app) checkpointOf(p configs.Preset) (*checkpoint.Checkpoint, error) {
+	var o checkpoint.Options
+	if a.expertAct != "" {
+		if err := o.ExpertAct.UnmarshalText([]byte(a.expertAct)); err != nil || o.ExpertAct != kernels.GELU && o.ExpertAct != kernels.SiLU {
+			return nil, misusef("--expert-act %q: want gelu or silu", a.expertAct)
+		}
+	}
+	switch {
+	case p.Checkpoint != "":
+		return checkpoint.Open(p.Checkpoint, o)
+	case o.ExpertAct != 0:
+		return nil, misusef("--expert-act chooses how a BlackMamba checkpoint is read: %s is none, and says its own", p.Name)
+	}
+	return nil, nil
 }
 
 // findModels is findModel for a list.
@@ -59,8 +114,16 @@ func need(p configs.Preset, s size) (int64, error) {
 	return t.Params.Bytes + int64(s.seqs)*t.StateBytes, err
 }
 
-// build makes the model with random weights on dev.
+// build makes the model on dev: with the weights of its checkpoint, or random ones.
 func (a *app) build(dev kernels.Device, p configs.Preset, types arch.Types) (*arch.Model, error) {
+	c, err := a.checkpointOf(p)
+	if err != nil {
+		return nil, err
+	}
+	if c != nil {
+		a.log.Debug("loading weights", "model", p.Name, "from", c.Source())
+		return c.Load(dev, types)
+	}
 	m, err := arch.New(p.Config, dev, types)
 	if err != nil {
 		return nil, err
@@ -70,8 +133,16 @@ func (a *app) build(dev kernels.Device, p configs.Preset, types arch.Types) (*ar
 	return m, nil
 }
 
-// subject describes a preset with random weights, as results name it.
+// subject describes a model as results name it.
 func (a *app) subject(p configs.Preset, types arch.Types) (results.Subject, error) {
+	weights := fmt.Sprintf("random, seed %d", a.seed)
+	c, err := a.checkpointOf(p)
+	if err != nil {
+		return results.Subject{}, err
+	}
+	if c != nil {
+		weights, p.Config = c.Source(), c.Config
+	}
 	var meter flops.Meter
 	m, err := arch.New(p.Config, &meter, types)
 	if err != nil {
@@ -80,7 +151,7 @@ func (a *app) subject(p configs.Preset, types arch.Types) (results.Subject, erro
 	n := m.Count()
 	return results.Subject{
 		Model: p.Name, Family: string(p.Config.Family()), Total: n.Total, Active: n.Active,
-		DType: types.Weights.String(), Weights: fmt.Sprintf("random, seed %d", a.seed), Outline: outline(p.Config),
+		DType: types.Weights.String(), Weights: weights, Outline: outline(p.Config),
 	}, nil
 }
 

@@ -46,7 +46,7 @@ so that another implementation can be compared number by number.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&model, "model", "", "preset or YAML file")
+	f.StringVar(&model, "model", "", "preset, YAML file or checkpoint folder")
 	f.StringArrayVar(&ids, "ids", nil, "token ids of a sequence, by comma; once per sequence")
 	f.StringVar(&dtype, "dtype", "f32", "type of the weights: f32, bf16")
 	f.StringVar(&out, "out", "", "safetensors file to write")
@@ -101,6 +101,10 @@ func (a *app) logits(model, dtype string, seqs [][]int32, out string) error {
 	if err != nil {
 		return err
 	}
+	subject, err := a.subject(p, types)
+	if err != nil {
+		return err
+	}
 	routes := &evals.Routes{Device: dev}
 	m, err := a.build(routes, p, types)
 	if err != nil {
@@ -111,7 +115,7 @@ func (a *app) logits(model, dtype string, seqs [][]int32, out string) error {
 		return err
 	}
 	return checkpoint.WriteSafetensors(out, tensors, map[string]string{
-		"model": p.Name, "weights": fmt.Sprintf("random, seed %d", a.seed), "dtype": dtype, "device": dev.Name(),
+		"model": p.Name, "weights": subject.Weights, "dtype": dtype, "device": dev.Name(),
 	})
 }
 

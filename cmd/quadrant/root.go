@@ -22,6 +22,7 @@ type app struct {
 	threads    int
 	seed       uint64
 	logLevel   string
+	expertAct  string // of a BlackMamba checkpoint; "" is what its code computes
 }
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
@@ -52,9 +53,11 @@ routers send tokens, and draws the figures of the BlackMamba paper
 	f.StringVar(&a.deviceName, "device", "cpu", "device that computes: "+strings.Join(device.Names(), ", "))
 	f.IntVar(&a.threads, "threads", 0, "threads that compute; 0 is one per core")
 	f.Uint64Var(&a.seed, "seed", 1, "seed of random weights and prompts")
+	f.StringVar(&a.expertAct, "expert-act", "", "activation of a BlackMamba checkpoint's experts: gelu (released code), silu")
 	f.StringVar(&a.logLevel, "log-level", "info", "least level logged to standard error: debug, info, warn, error")
 	root.AddCommand(
-		newModels(a), newFLOPs(a), newLatency(a), newBalance(a), newLogits(a),
+		newModels(a), newFLOPs(a), newLatency(a), newBalance(a), newLogits(a), newGenerate(a), newTokenize(a), newPull(a),
+		newInspect(a), newExport(a),
 		newFigure(a), newReproduce(a), newVersion(a),
 	)
 	return root

@@ -2,10 +2,15 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"quadrant/checkpoint"
 )
 
 // TestMain lets scripts run this program as the command quadrant.
@@ -19,8 +24,21 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exitcode": exitCode,
-			"cut":      cut,
+			"exitcode":   exitCode,
+			"cut":        cut,
+			"samelogits": sameLogits,
+		},
+		Setup: func(e *testscript.Env) error {
+			dir, err := filepath.Abs("../../../shared/golden")
+			e.Setenv("GOLDEN", dir)
+			return err
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "golden" {
+				return false, fmt.Errorf("condition %q is unknown", cond)
+			}
+			_, err := os.Stat("../../../shared/golden")
+			return err == nil, nil
 		},
 	})
 }
@@ -46,4 +64,22 @@ func cut(ts *testscript.TestScript, _ bool, args []string) {
 	info, err := os.Stat(name)
 	ts.Check(err)
 	ts.Check(os.Truncate(name, info.Size()-20))
+}
+
+// sameLogits wants the logits in two files to be equal, bit for bit, or not to be.
+func sameLogits(ts *testscript.TestScript, neg bool, args []string) {
+	var data [2]string
+	for i, name := range args {
+		f, err := checkpoint.ReadSafetensors(ts.MkAbs(name))
+		ts.Check(err)
+		defer f.Close()
+		t, ok := f.Tensor("logits")
+		if !ok {
+			ts.Fatalf("%s has no logits", name)
+		}
+		data[i] = string(t.Data)
+	}
+	if (data[0] == data[1]) == neg {
+		ts.Fatalf("the logits of %s are equal: %v", strings.Join(args, " and "), data[0] == data[1])
+	}
 }
