@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -45,7 +46,7 @@ type flopsRow struct {
 
 func newFLOPs(a *app) *cobra.Command {
 	var o flopsOptions
-	var format string
+	var format, out string
 	cmd := &cobra.Command{
 		Use:   "flops",
 		Short: "Count FLOPs, parameters and bytes by running a model on a device that computes nothing",
@@ -68,7 +69,7 @@ do not exist yet to be counted.`,
 			if err != nil {
 				return err
 			}
-			return a.writeFLOPs(rows, o, format)
+			return a.output(out, func(w io.Writer) error { return writeFLOPs(w, rows, o, format) })
 		},
 	}
 	f := cmd.Flags()
@@ -79,6 +80,7 @@ do not exist yet to be counted.`,
 	f.StringVar(&o.convention, "convention", "exact", "what is counted: exact, paper or gu9")
 	f.StringVar(&o.dtype, "dtype", "f32", "type of weights and KV cache: f32, bf16")
 	f.StringVar(&format, "format", "table", "of the output: "+reports.Formats())
+	f.StringVar(&out, "out", "", "file to write instead of standard output")
 	return cmd
 }
 
@@ -137,9 +139,9 @@ func countRow(p configs.Preset, o flopsOptions, c flops.Convention, types arch.T
 	}, err
 }
 
-func (a *app) writeFLOPs(rows []flopsRow, o flopsOptions, format string) error {
+func writeFLOPs(w io.Writer, rows []flopsRow, o flopsOptions, format string) error {
 	if format == "json" {
-		e := json.NewEncoder(a.stdout)
+		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		return e.Encode(rows)
 	}
@@ -166,7 +168,7 @@ func (a *app) writeFLOPs(rows []flopsRow, o flopsOptions, format string) error {
 		}
 		t.Rows = append(t.Rows, cells)
 	}
-	return a.table(t, format)
+	return t.Write(w, format)
 }
 
 // partsOf is the parts of which at least one model has any.

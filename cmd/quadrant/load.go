@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 
 	"quadrant/arch"
 	"quadrant/checkpoint"
@@ -208,7 +207,7 @@ func describeLayer(c arch.Config, l arch.Layer) results.Layer {
 }
 
 func describeMLP(m arch.MLP) string {
-	name := strings.ToUpper(m.Act.String())
+	name := map[kernels.Act]string{kernels.SiLU: "SiLU", kernels.GELU: "GELU", kernels.GELUTanh: "GELU (tanh)", kernels.ReLU: "ReLU"}[m.Act]
 	if m.Gate != arch.Ungated {
 		name = "gated " + name
 	}

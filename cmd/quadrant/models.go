@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +12,7 @@ import (
 )
 
 func newModels(a *app) *cobra.Command {
-	var format, dtype string
+	var format, dtype, out string
 	cmd := &cobra.Command{
 		Use:   "models",
 		Short: "List the models that are known by name, with their sizes",
@@ -30,10 +31,11 @@ every --model takes one.`,
 			if err != nil {
 				return err
 			}
-			return a.table(t, format)
+			return a.output(out, func(w io.Writer) error { return t.Write(w, format) })
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "table", "of the output: "+reports.Formats())
+	cmd.Flags().StringVar(&out, "out", "", "file to write instead of standard output")
 	cmd.Flags().StringVar(&dtype, "dtype", "f32", "type of weights and KV cache: f32, bf16")
 	return cmd
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 
+	"quadrant/internal/atomicfile"
 	"quadrant/reports"
 )
 
@@ -11,6 +13,15 @@ func checkFormat(format string) error { return misuse(reports.CheckFormat(format
 
 // table writes t to standard output.
 func (a *app) table(t reports.Table, format string) error { return t.Write(a.stdout, format) }
+
+// output lets write fill the file called out, whole or not at all, or standard output where
+// none is named.
+func (a *app) output(out string, write func(io.Writer) error) error {
+	if out == "" {
+		return write(a.stdout)
+	}
+	return atomicfile.Write(out, write)
+}
 
 // textColumn and numberColumn are columns of a table.
 func textColumn(key, name string) reports.Column { return reports.Column{Key: key, Name: name} }
