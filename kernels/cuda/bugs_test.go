@@ -1,0 +1,102 @@
+package cuda_test
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+
+	"quadrant/kernels/cuda"
+	"quadrant/kernels/cuda/ptxsim"
+	"quadrant/kernels/kerneltest"
+)
+
+// A bug is an edit of one kernel's PTX, as a mistake in its source could have made. What
+// is printed must hold one of the words in caught: "wrong" and "must not change" are the
+// suite's, the others the simulator's.
+type bug struct {
+	name, kernel, op string
+	old, new         string // regular expression and replacement, of every match
+	caught           string
+}
+
+// guarded declares what the edits that guard an instruction use.
+const guarded = "mov.u32 %lane_, %laneid;\nsetp.lt.u32 %half_, %lane_, 16;\n@%half_ "
+
+var bugs = []bug{
+	{"missing barriers", "rms_norm", "RMSNorm", `bar\.sync\s+0;`, ``, "race"},
+	{"missing barriers between phases", "sort", "Sort", `bar\.sync\s+0;`, ``, "race"},
+	{"divergent barrier", "layer_norm", "LayerNorm", `bar\.sync\s+0;`, guarded + `bar.sync 0;`, "divergent"},
+	{"divergent shuffle", "matmul_f32", "MatMul", `(shfl\.sync\.bfly)`, guarded + `$1`, "divergent"},
+	{"missing step of a reduction", "matmul_bf16", "MatMul", `, 16, 31, -1;`, `, 8, 31, -1;`, "wrong"},
+	{"off by one in a loop's end", "add", "Add", `setp\.lt\.s32`, `setp.le.s32`, "must not change|race"},
+	{"off by one in a guard", "conv_silu", "ConvSiLU", `setp\.le\.s64`, `setp.lt.s64`, "must not change|out of bounds|race"},
+	{"swapped operands", "layer_norm", "LayerNorm", `(sub\.f32\s+%\w+), (%\w+), (%\w+);`, `$1, $3, $2;`, "wrong"},
+	{"uninitialised shared memory", "arg_max", "ArgMax", `st\.shared\.u32[^;]*;`, `mov.u32 %lane_, 0;`, "nothing in the block has written"},
+	{"index scaled twice", "embed_f32", "Embed", `(mul\.wide\.[su]32\s+%\w+, %\w+), 4;`, `$1, 64;`, "misaligned|out of bounds|must not change|wrong"},
+	{"bf16 cut off, not rounded", "rotary_bf16_bf16", "RotaryStore", `cvt\.rn\.bf16\.f32\s+(%\w+), (%\w+);`,
+		"mov.b32 %lane_, $2;\nshr.u32 %lane_, %lane_, 16;\ncvt.u16.u32 $1, %lane_;", "wrong"},
+	{"all threads do the work of one", "combine", "Combine", `%tid\.x`, `0`, "race"},
+	{"blocks share a row", "neg_exp", "NegExp", `%ctaid\.x`, `0`, "race"},
+	{"later kernels do not stop", "add", "Embed", `ld\.volatile\.global\.u32\s+(%\w+), [^;]*;`, `mov.u32 $1, 0;`, "must not change"},
+	{"the first invalid id is used", "embed_f32", "Embed", `setp\.gt\.s64`, `setp.ge.s64`, "unnoticed"},
+	{"wrong sign in the rotation", "rotary_f32_f32", "RotaryStore", `neg\.f32`, `abs.f32`, "wrong"},
+	{"a wrong constant in exp", "scan", "Scan", `0f3FB8AA3B`, `0f3F800000`, "wrong"},
+	{"no end", "neg_exp", "NegExp", `%ntid\.x`, `0`, "hangs"},
+	{"ties to the last", "arg_max", "ArgMax", `setp\.lt\.s32(\s+%\w+), (%\w+), (%\w+);`, `setp.lt.s32$1, $3, $2;`, "wrong|hangs|out of bounds"},
+}
+
+// The simulator or the suite notices every planted bug, each in at least one case.
+func TestPlantedBugs(t *testing.T) {
+	all := byOp()
+	for _, b := range bugs {
+		t.Run(b.kernel+"/"+b.name, func(t *testing.T) {
+			t.Parallel()
+			if err := b.hunt(t, all[b.op]); err == nil {
+				t.Errorf("no case of %s notices", b.op)
+			} else if !regexp.MustCompile(b.caught).MatchString(err.Error()) {
+				t.Errorf("it was noticed, but not as %q: %v", b.caught, err)
+			} else {
+				t.Log(strings.SplitN(err.Error(), "\n", 2)[0])
+			}
+		})
+	}
+}
+
+// hunt returns what the first case that fails says.
+func (b bug) hunt(t *testing.T, cases []kerneltest.Case) error {
+	m := ptxsim.New(ptxsim.Forward)
+	m.MaxSteps = 1 << 21
+	dev, err := cuda.New(planted{m, t, b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		if err := c.Check(dev, kerneltest.Single); err != nil {
+			return errors.Join(errors.New(c.Name), err)
+		}
+	}
+	return nil
+}
+
+// planted is a machine that loads PTX with a bug.
+type planted struct {
+	*ptxsim.Machine
+	t *testing.T
+	b bug
+}
+
+func (p planted) Load(ptx string) error {
+	begin := strings.Index(ptx, ".entry "+p.b.kernel+"(")
+	if begin < 0 {
+		return p.Machine.Load(ptx)
+	}
+	end := begin + strings.Index(ptx[begin:], "\n}")
+	body := ptx[begin:end]
+	edited := regexp.MustCompile(p.b.old).ReplaceAllString(body, p.b.new)
+	if edited == body {
+		p.t.Fatalf("kernel %s has nothing like %s any more: write the edit anew", p.b.kernel, p.b.old)
+	}
+	edited = strings.Replace(edited, "\n{", "\n{\n.reg .pred %half_;\n.reg .b32 %lane_;\n", 1)
+	return p.Machine.Load(ptx[:begin] + edited + ptx[end:])
+}

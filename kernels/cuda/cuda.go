@@ -1,0 +1,221 @@
+// Package cuda is the GPU: a kernels.Device that turns each op into launches of the
+// kernels in kern, which are compiled to PTX and built in.
+//
+// It is pure Go. What it needs of a GPU is a [Driver], nine calls; ptxsim is one that
+// interprets the PTX, so that every kernel is checked on machines without a GPU. A driver
+// of a real one does not exist yet.
+//
+// All sums are float32, in an order that depends neither on the rest of the batch nor on
+// how many rows a step has. Nothing is tuned yet: see docs/gpu.md.
+package cuda
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+
+	"quadrant/kernels"
+)
+
+// A Driver is what the device needs of a GPU. Addresses are the GPU's. Launches run in
+// order; all but Sync and CopyOut may return before the work is done. Free waits for the
+// work that may use the memory.
+type Driver interface {
+	Name() string // "ptxsim"
+	Load(ptx string) error
+	Alloc(bytes int) (uint64, error) // content unspecified, aligned to 256
+	Free(p uint64) error
+	Clear(p uint64, bytes int) error // sets to zero, in order with launches
+	CopyIn(dst uint64, src []byte) error
+	CopyOut(dst []byte, src uint64) error
+	// Launch runs a kernel whose one parameter has the bytes args.
+	Launch(kernel string, grid, block [3]int, shared int, args []byte) error
+	Sync() error
+}
+
+// Device is a GPU. It is used by one goroutine, like every kernels.Device.
+type Device struct {
+	drv   Driver
+	err   error  // first failure, until Sync
+	fault uint64 // the address of the fault words
+	args  args   // reused
+
+	scratch      uint64 // shared by launches, which run in order
+	scratchBytes int
+
+	mu     sync.Mutex
+	unused []uint64 // memory that nobody refers to any more
+	live   map[uint64]bool
+}
+
+// New returns the GPU behind drv, with its kernels loaded.
+func New(drv Driver) (*Device, error) {
+	for _, m := range modules() {
+		if err := drv.Load(m.ptx); err != nil {
+			return nil, fmt.Errorf("cuda: %s: %w", m.name, err)
+		}
+	}
+	d := &Device{drv: drv, live: map[uint64]bool{}}
+	p, err := drv.Alloc(faultBytes)
+	if err == nil {
+		d.fault, d.live[p] = p, true
+		err = drv.Clear(p, faultBytes)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cuda: the fault words: %w", err)
+	}
+	return d, nil
+}
+
+// Name says which driver runs the kernels: "cuda/ptxsim".
+func (d *Device) Name() string { return "cuda/" + d.drv.Name() }
+
+// Close frees all of the device's memory, that of its matrices too.
+func (d *Device) Close() error {
+	err := d.drv.Sync()
+	for p := range d.live {
+		if e := d.drv.Free(p); err == nil {
+			err = e
+		}
+	}
+	d.live, d.unused = nil, nil
+	return err
+}
+
+// A buffer is an allocation; it is freed some time after the last Mat with it is gone.
+type buffer struct{ addr uint64 }
+
+// Alloc returns a matrix of zeros. Without memory it panics, as make does.
+func (d *Device) Alloc(t kernels.Type, rows, cols int) kernels.Mat {
+	d.freeUnused()
+	n := max(1, rows*cols*int(t.Size()))
+	p, err := d.drv.Alloc(n)
+	if err == nil {
+		err = d.drv.Clear(p, n)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("cuda: allocating %d bytes for [%d×%d] of %v: %v", n, rows, cols, t, err))
+	}
+	b := &buffer{p}
+	d.live[p] = true
+	runtime.AddCleanup(b, d.release, p)
+	return kernels.Mat{Type: t, Rows: rows, Cols: cols, Stride: cols, Mem: b}
+}
+
+// release notes memory to be freed: a cleanup runs on a goroutine of its own, where the
+// driver must not be called.
+func (d *Device) release(p uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.unused = append(d.unused, p)
+}
+
+func (d *Device) freeUnused() {
+	d.mu.Lock()
+	unused := d.unused
+	d.unused = nil
+	d.mu.Unlock()
+	for _, p := range unused {
+		if d.live[p] {
+			delete(d.live, p)
+			d.fail(d.drv.Free(p))
+		}
+	}
+}
+
+// Write copies src into dst.
+func (d *Device) Write(dst kernels.Mat, src []byte) {
+	mustMatch(dst, src)
+	if len(src) > 0 {
+		d.fail(d.drv.CopyIn(address(dst), src))
+	}
+}
+
+// Read copies src into dst.
+func (d *Device) Read(dst []byte, src kernels.Mat) {
+	mustMatch(src, dst)
+	if len(dst) > 0 {
+		d.fail(d.drv.CopyOut(dst, address(src)))
+	}
+}
+
+// mustMatch panics where m cannot be copied to or from host: a mistake of the caller.
+func mustMatch(m kernels.Mat, host []byte) {
+	if !m.Contiguous() || int64(len(host)) != m.Bytes() {
+		panic(fmt.Sprintf("cuda: copying %d bytes to or from %v of %v and stride %d", len(host), m, m.Type, m.Stride))
+	}
+}
+
+// address is that of the first element of m; 0 if m is absent.
+func address(m kernels.Mat) uint64 {
+	if m.None() {
+		return 0
+	}
+	return m.Mem.(*buffer).addr + uint64(m.Off)*uint64(m.Type.Size())
+}
+
+// fail keeps the first failure.
+func (d *Device) fail(err error) {
+	if err != nil && d.err == nil {
+		d.err = fmt.Errorf("cuda: %w", err)
+	}
+}
+
+// Sync waits for the work before it and returns the first failure since the last Sync.
+func (d *Device) Sync() error {
+	d.fail(d.drv.Sync())
+	d.fail(d.readFault())
+	err := d.err
+	d.err = nil
+	return err
+}
+
+// Do launches the kernels of op. After a failure that the host knows of it does nothing;
+// after one that only the GPU knows of, the kernels do nothing.
+func (d *Device) Do(op kernels.Op) {
+	if d.err != nil {
+		return
+	}
+	switch o := op.(type) {
+	case *kernels.Enter, *kernels.Leave:
+	case *kernels.Zero:
+		d.zero(o)
+	case *kernels.Add:
+		d.add(o)
+	case *kernels.Embed:
+		d.embed(o)
+	case *kernels.NegExp:
+		d.negExp(o)
+	case *kernels.ArgMax:
+		d.argMax(o)
+	case *kernels.RMSNorm:
+		d.norm("rms_norm", o.Dst, o.X, o.Delta, o.Gain, kernels.Mat{}, o.Eps)
+	case *kernels.LayerNorm:
+		d.norm("layer_norm", o.Dst, o.X, o.Delta, o.Gain, o.Bias, o.Eps)
+	case *kernels.MatMul:
+		d.matMul(o)
+	case *kernels.GroupedMatMul:
+		d.groupedMatMul(o)
+	case *kernels.Activation:
+		d.activation(o)
+	case *kernels.ConvSiLU:
+		d.convSiLU(o)
+	case *kernels.Scan:
+		d.scan(o)
+	case *kernels.RotaryStore:
+		d.rotaryStore(o)
+	case *kernels.Attend:
+		d.attend(o)
+	case *kernels.Sinkhorn:
+		d.sinkhorn(o)
+	case *kernels.Route:
+		d.route(o)
+	case *kernels.Sort:
+		d.sort(o)
+	case *kernels.Combine:
+		d.combine(o)
+	default:
+		panic(fmt.Sprintf("cuda: no kernel for %T", op))
+	}
+	runtime.KeepAlive(op)
+}

@@ -1,0 +1,120 @@
+package cuda_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"quadrant/kernels"
+	"quadrant/kernels/cuda"
+	"quadrant/kernels/cuda/ptxsim"
+	"quadrant/kernels/kerneltest"
+)
+
+func open(t testing.TB, order ptxsim.Order) *cuda.Device {
+	t.Helper()
+	dev, err := cuda.New(ptxsim.New(order))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dev
+}
+
+// The kernels as shipped, interpreted, compute every op as its definition does, in both
+// orders of blocks and warps.
+//
+// All cases in both orders take more than a minute. Unless the environment variable
+// QUADRANT_PTXSIM is "all", only every third case of the two ops with the longest work is
+// run, and in the second order every fifth and seventh. None of these divides by the number
+// of variants that kerneltest repeats a case with, so that all of them come up.
+func TestConformance(t *testing.T) {
+	for _, order := range []struct {
+		name              string
+		order             ptxsim.Order
+		every, everyOfBig int
+	}{{"forward", ptxsim.Forward, 1, 3}, {"backward", ptxsim.Backward, 5, 7}} {
+		t.Run(order.name, func(t *testing.T) {
+			t.Parallel()
+			for op, cases := range byOp() {
+				every := order.every
+				if op == "Attend" || op == "GroupedMatMul" {
+					every = order.everyOfBig
+				}
+				if os.Getenv("QUADRANT_PTXSIM") == "all" {
+					every = 1
+				}
+				t.Run(op, func(t *testing.T) {
+					t.Parallel()
+					dev := open(t, order.order)
+					for i, c := range cases {
+						if i%every != 0 && !strings.Contains(c.Name, "invalid") {
+							continue
+						}
+						if err := c.Check(dev, kerneltest.Single); err != nil {
+							t.Errorf("%s: %v", c.Name, err)
+							dev = open(t, order.order)
+						}
+					}
+				})
+			}
+		})
+	}
+}
+
+func byOp() map[string][]kerneltest.Case {
+	groups := map[string][]kerneltest.Case{}
+	for _, c := range kerneltest.Cases() {
+		groups[c.Op()] = append(groups[c.Op()], c)
+	}
+	return groups
+}
+
+// What the kernels have no room for is an error that Sync reports, and then forgets.
+func TestLimits(t *testing.T) {
+	dev := open(t, ptxsim.Forward)
+	s := kernels.NewStream(dev)
+	x := dev.Alloc(kernels.F32, 1, 512)
+	s.Do(kernels.Attend{Dst: dev.Alloc(kernels.F32, 1, 512), Q: x, K: x, V: x, Seqs: 1, HeadDim: 512, Scale: 1})
+	if err := dev.Sync(); err == nil || !strings.Contains(err.Error(), "512") || !strings.Contains(err.Error(), "256") {
+		t.Errorf("a head of 512: %v", err)
+	}
+	s.Do(kernels.Route{
+		Experts: dev.Alloc(kernels.I32, 1, 33), Gates: dev.Alloc(kernels.F32, 1, 33),
+		Logits: dev.Alloc(kernels.F32, 1, 64), Score: kernels.SigmoidScore,
+	})
+	if err := dev.Sync(); err == nil || !strings.Contains(err.Error(), "33") {
+		t.Errorf("33 experts of a token: %v", err)
+	}
+	if err := dev.Sync(); err != nil {
+		t.Errorf("the failure is reported twice: %v", err)
+	}
+	if err := dev.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Fresh memory of a GPU holds anything; a device's holds zeros.
+func TestAllocIsZero(t *testing.T) {
+	dev := open(t, ptxsim.Forward)
+	got := make([]float32, 5)
+	kernels.Get(dev, got, dev.Alloc(kernels.F32, 1, 5))
+	for i, v := range got {
+		if v != 0 {
+			t.Errorf("element %d of a fresh matrix is %v", i, v)
+		}
+	}
+}
+
+// A router whose logits are NaN chooses nobody: no expert's index is made up.
+func TestRouteOfNaN(t *testing.T) {
+	dev := open(t, ptxsim.Forward)
+	s := kernels.NewStream(dev)
+	logits := dev.Alloc(kernels.F32, 1, 2)
+	dev.Write(logits, []byte{0, 0, 0xc0, 0x7f, 0, 0, 0xc0, 0x7f})
+	s.Do(kernels.Route{
+		Experts: dev.Alloc(kernels.I32, 1, 1), Gates: dev.Alloc(kernels.F32, 1, 1), Logits: logits, Score: kernels.SigmoidScore,
+	})
+	if err := dev.Sync(); err == nil || !strings.Contains(err.Error(), "NaN") {
+		t.Errorf("Sync reports %v", err)
+	}
+}

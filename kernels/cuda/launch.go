@@ -1,0 +1,91 @@
+package cuda
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"quadrant/kernels"
+)
+
+// args are the bytes of a kernel's parameter, 8-byte cells in the order of the struct in
+// its .cu file.
+type args []byte
+
+func (a *args) int(values ...int) {
+	for _, v := range values {
+		*a = binary.LittleEndian.AppendUint64(*a, uint64(v))
+	}
+}
+
+func (a *args) float(v float64) { *a = binary.LittleEndian.AppendUint64(*a, math.Float64bits(v)) }
+
+func (a *args) pointer(p uint64) { *a = binary.LittleEndian.AppendUint64(*a, p) }
+
+func (a *args) mats(ms ...kernels.Mat) {
+	for _, m := range ms {
+		a.pointer(address(m))
+		a.int(m.Stride)
+	}
+}
+
+// begin returns arguments that hold the fault words and ms.
+func (d *Device) begin(ms ...kernels.Mat) *args {
+	d.args = d.args[:0]
+	d.args.pointer(d.fault)
+	d.args.mats(ms...)
+	return &d.args
+}
+
+const (
+	warpThreads = 32
+	maxThreads  = 256 // of a block, here
+)
+
+// threadsFor is a block of whole warps for n elements side by side.
+func threadsFor(n int) int {
+	return min(maxThreads, (max(n, 1)+warpThreads-1)/warpThreads*warpThreads)
+}
+
+func blocksFor(n, each int) int { return (n + each - 1) / each }
+
+// maxBlocksY is the limit of a grid's second dimension.
+const maxBlocksY = 65535
+
+// launch runs a kernel on x·y blocks.
+func (d *Device) launch(kernel string, x, y, threads int, a *args) {
+	if d.err != nil || x == 0 || y == 0 {
+		return
+	}
+	if y > maxBlocksY {
+		d.fail(fmt.Errorf("%s needs %d blocks in its second dimension, and a grid has at most %d: use smaller steps", kernel, y, maxBlocksY))
+		return
+	}
+	d.fail(d.drv.Launch(kernel, [3]int{x, y, 1}, [3]int{threads, 1, 1}, 0, *a))
+}
+
+// temp lends bytes of memory of unspecified content to the launches of one op.
+func (d *Device) temp(bytes int) uint64 {
+	if bytes <= d.scratchBytes {
+		return d.scratch
+	}
+	p, err := d.drv.Alloc(bytes)
+	if err != nil {
+		d.fail(fmt.Errorf("%d bytes of scratch memory: %w", bytes, err))
+		return 0
+	}
+	if d.scratch != 0 {
+		delete(d.live, d.scratch)
+		d.fail(d.drv.Free(d.scratch))
+	}
+	d.scratch, d.scratchBytes, d.live[p] = p, bytes, true
+	return p
+}
+
+// typed is the name of a kernel for operands of the types of ms: "embed_bf16".
+func typed(kernel string, ms ...kernels.Mat) string {
+	for _, m := range ms {
+		kernel += "_" + m.Type.String()
+	}
+	return kernel
+}

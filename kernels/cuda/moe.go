@@ -1,0 +1,46 @@
+package cuda
+
+import (
+	"fmt"
+
+	"quadrant/kernels"
+)
+
+func (d *Device) route(o *kernels.Route) {
+	if k := o.Experts.Cols; k > warpThreads {
+		d.fail(fmt.Errorf("routing to %d experts per token, and this device has a kernel for up to %d: use the CPU", k, warpThreads))
+		return
+	}
+	a := d.begin(o.Experts, o.Gates, o.Logits, o.Bias)
+	a.int(o.Logits.Cols, o.Experts.Cols, int(o.Score))
+	d.launch("route", o.Logits.Rows, 1, warpThreads, a)
+}
+
+func (d *Device) sort(o *kernels.Sort) {
+	a := d.begin(o.Slots, o.Places, o.Offsets, o.Experts)
+	a.int(o.Offsets.Rows-1, o.Experts.Rows, o.Experts.Cols)
+	d.launch("sort", 1, 1, threadsFor(max(o.Offsets.Rows-1, o.Experts.Rows)), a)
+}
+
+func (d *Device) combine(o *kernels.Combine) {
+	a := d.begin(o.Dst, o.Src, o.Places, o.Gates)
+	a.int(o.Dst.Cols, o.Gates.Cols, o.Src.Rows)
+	d.launch("combine", o.Dst.Rows, 1, threadsFor(o.Dst.Cols), a)
+}
+
+func (d *Device) sinkhorn(o *kernels.Sinkhorn) {
+	tokens, experts := o.Logits.Rows, o.Logits.Cols
+	p := d.temp(8 * (tokens + 2*experts))
+	a := d.begin(o.Bias, o.Logits)
+	for _, skip := range []int{0, tokens, tokens + experts} { // u, v, column sums
+		a.pointer(p + uint64(8*skip))
+	}
+	columnFirst := 0
+	if o.ColumnFirst {
+		columnFirst = 1
+	}
+	a.int(tokens, experts, o.MaxIterations, columnFirst)
+	a.float(float64(o.Temperature))
+	a.float(float64(o.Tolerance))
+	d.launch("sinkhorn", 1, 1, threadsFor(max(tokens, experts)), a)
+}
