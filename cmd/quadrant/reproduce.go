@@ -41,7 +41,7 @@ var recipes = []recipe{
 	{
 		name: "quick", doc: "models of about 1M active parameters are timed: minutes on two cores",
 		counted: paperQuartet, timed: tinyQuartet, balanced: []string{"tiny-transformer-moe", "tiny-mamba-moe"},
-		gens: "128-8192*2", prompt: 128, repeats: 5, tokens: 131072, dtype: "f32", contexts: "128-131072*2",
+		gens: "128-8192*2", prompt: 128, repeats: 6, tokens: 131072, dtype: "f32", contexts: "128-131072*2",
 	},
 	{
 		name: "paper", doc: "BlackMamba 340M/1.5B and models matched to it are timed, in bf16: 20 to 60 minutes on two cores, 12 GiB of memory",
