@@ -11,7 +11,7 @@ import (
 
 func TestDefault(t *testing.T) {
 	if _, err := exec.LookPath("go"); err != nil {
-		t.Skip("no go command")
+		t.Skip("needs the go command, which finds the default corpus: none is on the path")
 	}
 	c, err := Default(t.Context())
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package evals judges what models compute rather than how fast: where their routers
-// send tokens, and what they score.
+// send tokens.
 package evals
 
 import "quadrant/kernels"

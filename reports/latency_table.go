@@ -3,7 +3,6 @@ package reports
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"quadrant/internal/stat"
 	"quadrant/results"
@@ -67,7 +66,7 @@ func latencyRow(r results.Result, seconds []float64) []Cell {
 	if r.Metric == "prefill" {
 		gen, test, tokens = 1, fmt.Sprintf("pp%d", r.Point.Prompt), r.Point.Prompt
 	} else if r.Point.Prompt > 0 {
-		test = strings.Join([]string{fmt.Sprintf("pp%d", r.Point.Prompt), test}, "+")
+		test = fmt.Sprintf("pp%d+%s", r.Point.Prompt, test)
 	}
 	return []Cell{
 		Text(r.Subject.Model), Text(r.Subject.DType), Text(r.Env.Device), Int(r.Env.Threads), Int(r.Point.Batch),

@@ -8,7 +8,7 @@ import (
 )
 
 // sinkhorn runs on one thread: logits of a whole batch are a few hundred kilobytes at
-// most, and it is for training only. b0 and the running potential are float64.
+// most, and it is for training only. The potentials are float64.
 func (d *Device) sinkhorn(o *kernels.Sinkhorn) {
 	logits, bias := f32(o.Logits), vector(o.Bias)
 	s := sinkhorn{logits: logits, inv: 1 / float64(o.Temperature)}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
+	"sync"
 	"testing"
 )
 
@@ -272,6 +274,40 @@ func BenchmarkGemm(b *testing.B) {
 				b.ReportMetric(2*float64(m)*n*k*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 			})
 		}
+	}
+}
+
+// BenchmarkRead is the product with one row over weights that no cache holds, on as many
+// threads as cores: the rate at which these kernels read memory.
+func BenchmarkRead(b *testing.B) {
+	const k, rows = 4096, 32768
+	w, half := make([]float32, rows*k), make([]uint16, rows*k)
+	for i := range w { // so that every page has memory of its own
+		w[i], half[i] = 1, 1
+	}
+	threads := runtime.GOMAXPROCS(0)
+	x, c, tmp := make([]float32, k), make([]float32, rows), make([]float32, threads*4*k)
+	read := func(b *testing.B, size int, product func(j int, tmp []float32)) {
+		for b.Loop() {
+			var wg sync.WaitGroup
+			for t := range threads {
+				wg.Go(func() {
+					for j := t * rows / threads / 16 * 16; j < (t+1)*rows/threads/16*16; j += 16 {
+						product(j, tmp[t*4*k:][:4*k])
+					}
+				})
+			}
+			wg.Wait()
+		}
+		b.ReportMetric(float64(size*rows*k)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
+	}
+	for _, set := range Sets() {
+		b.Run(set.Name+"/f32", func(b *testing.B) {
+			read(b, 4, func(j int, _ []float32) { set.Gemm(c[j:], rows, x, k, w[j*k:], k, 1, 16, k) })
+		})
+		b.Run(set.Name+"/bf16", func(b *testing.B) {
+			read(b, 2, func(j int, tmp []float32) { set.GemmBF16(c[j:], rows, x, k, half[j*k:], k, 1, 16, k, tmp) })
+		})
 	}
 }
 
