@@ -50,10 +50,10 @@ func models() map[string]arch.Config {
 	}
 }
 
-// each runs f on every model in float32 and bf16.
+// each runs f on every model in float32, bf16 and f16.
 func each(t *testing.T, f func(t *testing.T, m *arch.Model, dev kernels.Device)) {
 	for name, cfg := range models() {
-		for _, w := range []kernels.Type{kernels.F32, kernels.BF16} {
+		for _, w := range []kernels.Type{kernels.F32, kernels.BF16, kernels.F16} {
 			t.Run(fmt.Sprintf("%s/%v", name, w), func(t *testing.T) {
 				dev := openCPU(t)
 				f(t, build(t, cfg, dev, arch.Types{Weights: w, Cache: w}), dev)

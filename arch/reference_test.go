@@ -12,7 +12,7 @@ import (
 // The fast device computes what the float64 definition computes, with the same weights.
 func TestAgreesWithReference(t *testing.T) {
 	for name, cfg := range models() {
-		for _, w := range []kernels.Type{kernels.F32, kernels.BF16} {
+		for _, w := range []kernels.Type{kernels.F32, kernels.BF16, kernels.F16} {
 			t.Run(fmt.Sprintf("%s/%v", name, w), func(t *testing.T) {
 				fast, slow := openCPU(t), ref.New()
 				types := arch.Types{Weights: w, Cache: kernels.F32}

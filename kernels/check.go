@@ -95,7 +95,7 @@ func i32(what string, m Mat) (e expect) {
 // float wants a floating-point type.
 func float(what string, m Mat) (e expect) {
 	if m.Type == I32 {
-		e = expect{what: what, of: "f32 or bf16", kind: wrongType, have: int(m.Type)}
+		e = expect{what: what, of: floatNames, kind: wrongType, have: int(m.Type)}
 	}
 	return e
 }

@@ -22,32 +22,43 @@ type Device interface {
 }
 
 // Put copies src into dst, which must be contiguous and have as many elements. float32
-// values are rounded where dst is BF16.
+// values are rounded where dst is BF16 or F16.
 func Put[T float32 | int32](dev Device, dst Mat, src []T) {
 	mustMatch(dst, src)
-	if dst.Type != BF16 {
+	switch dst.Type {
+	case BF16:
+		dev.Write(dst, asBytes(each(src, ToBF16)))
+	case F16:
+		dev.Write(dst, asBytes(each(src, ToF16)))
+	default:
 		dev.Write(dst, asBytes(src))
-		return
 	}
+}
+
+func each[T float32 | int32](src []T, round func(float32) uint16) []uint16 {
 	half := make([]uint16, len(src))
 	for i, v := range src {
-		half[i] = ToBF16(float32(v))
+		half[i] = round(float32(v))
 	}
-	dev.Write(dst, asBytes(half))
+	return half
 }
 
 // Get copies src, which must be contiguous, into dst, which must have as many elements.
-// BF16 values are widened.
+// BF16 and F16 values are widened.
 func Get[T float32 | int32](dev Device, dst []T, src Mat) {
 	mustMatch(src, dst)
-	if src.Type != BF16 {
+	if src.Type != BF16 && src.Type != F16 {
 		dev.Read(asBytes(dst), src)
 		return
 	}
 	half := make([]uint16, len(dst))
 	dev.Read(asBytes(half), src)
 	for i, b := range half {
-		dst[i] = T(FromBF16(b))
+		if src.Type == BF16 {
+			dst[i] = T(FromBF16(b))
+		} else {
+			dst[i] = T(FromF16(b))
+		}
 	}
 }
 

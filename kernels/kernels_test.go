@@ -46,7 +46,7 @@ func TestChecks(t *testing.T) {
 		{MatMul{Dst: m(2, 5), A: m(2, 3), B: halves(5, 3)}, ""},
 		{MatMul{Dst: m(2, 5), A: m(2, 3), B: m(5, 4)}, "b has 4 columns, want 3"},
 		{MatMul{Dst: m(2, 5), A: m(2, 3), B: m(5, 3), Bias: m(1, 4)}, "bias has 4 columns, want 5"},
-		{MatMul{Dst: m(2, 5), A: m(2, 3), B: ints(5, 3)}, "b is i32, want f32 or bf16"},
+		{MatMul{Dst: m(2, 5), A: m(2, 3), B: ints(5, 3)}, "b is i32, want f32, bf16 or f16"},
 		{Activation{Dst: m(2, 3), X: m(2, 3), Act: SiLU}, ""},
 		{Activation{Dst: m(2, 3), X: m(2, 3)}, "activation is 0, want at least 1"},
 		{ConvSiLU{Dst: m(6, 3), X: m(6, 3), W: m(3, 4), State: m(6, 3), Seqs: 2}, ""},
@@ -187,6 +187,71 @@ func TestBF16(t *testing.T) {
 	}
 }
 
+func TestF16(t *testing.T) {
+	inf := float32(math.Inf(1))
+	for in, want := range map[float32]uint16{
+		0: 0, 1: 0x3c00, -2: 0xc000, inf: 0x7c00, -inf: 0xfc00, 65504: 0x7bff,
+		65519.996: 0x7bff, 65520: 0x7c00, -65520: 0xfc00, math.MaxFloat32: 0x7c00, // half-way to 2^16 goes to it
+		1 + 1.0/2048: 0x3c00, 1 + 3.0/2048: 0x3c02, 1 + 1.01/2048: 0x3c01, // ties go to even
+		2 - 1.0/4096: 0x4000,                                                       // a fraction of ones carries into the exponent
+		0x1p-14:      0x0400, 0x1p-14 - 0x1p-25: 0x0400, 0x1p-14 - 0x1p-24: 0x03ff, // into and out of the denormals
+		0x1p-24: 1, 0x1p-25: 0, 0x1.000002p-25: 1, 0x1.8p-24: 2, -0x1p-24: 0x8001, 1e-40: 0, -1e-40: 0x8000,
+	} {
+		if got := ToF16(in); got != want {
+			t.Errorf("ToF16(%v) = %#x, want %#x", in, got, want)
+		}
+	}
+	if got := ToF16(float32(math.Copysign(0, -1))); got != 0x8000 {
+		t.Errorf("ToF16(-0) = %#x", got)
+	}
+	for _, bits := range []uint32{0x7fc00000, 0x7f800001, 0xffbfffff} {
+		if back := FromF16(ToF16(math.Float32frombits(bits))); back == back {
+			t.Errorf("NaN %#x comes back as %v", bits, back)
+		}
+	}
+}
+
+// Every half survives the way to f32 and back, stands for the number that IEEE 754 says, and
+// between neighbours the nearer wins, of two equally near the even one.
+func TestF16All(t *testing.T) {
+	for h := range 1 << 16 {
+		f := FromF16(uint16(h))
+		sign, exp, frac := 1-2*float64(h>>15), h>>10&0x1f, float64(h&0x3ff)
+		switch {
+		case exp == 31 && frac != 0:
+			if f == f || FromF16(ToF16(f)) == FromF16(ToF16(f)) {
+				t.Fatalf("NaN %#x is %v", h, f)
+			}
+			continue
+		case exp == 31:
+			if !math.IsInf(float64(f), int(sign)) {
+				t.Fatalf("%#x is %v", h, f)
+			}
+		default:
+			want := sign * math.Ldexp(1+frac/1024, exp-15)
+			if exp == 0 {
+				want = sign * math.Ldexp(frac/1024, -14)
+			}
+			if float64(f) != want {
+				t.Fatalf("%#x is %v, want %v", h, f, want)
+			}
+		}
+		if ToF16(f) != uint16(h) || F16.Round(f) != f {
+			t.Fatalf("%#x comes back as %#x", h, ToF16(f))
+		}
+		if next := FromF16(uint16(h + 1)); exp < 31 && h&0x7fff != 0x7bff {
+			middle := (f + next) / 2
+			even, toNext := h+h&1, math.Nextafter32(middle, next)
+			if got := ToF16(middle); got != uint16(even) {
+				t.Fatalf("half-way from %#x to the next rounds to %#x", h, got)
+			}
+			if got := ToF16(toNext); got != uint16(h+1) {
+				t.Fatalf("just beyond half-way from %#x rounds to %#x", h, got)
+			}
+		}
+	}
+}
+
 func TestViews(t *testing.T) {
 	x := m(12, 10)
 	if v := x.RowRange(2, 5).ColRange(3, 7); v.Rows != 3 || v.Cols != 4 || v.Off != 23 || v.Stride != 10 || v.Contiguous() {
@@ -201,7 +266,7 @@ func TestViews(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	for _, name := range []string{"f32", "bf16"} {
+	for _, name := range []string{"f32", "bf16", "f16"} {
 		if typ, err := ParseFloat(name); err != nil || typ.String() != name {
 			t.Errorf("%s: %v, %v", name, typ, err)
 		}

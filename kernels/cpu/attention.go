@@ -59,7 +59,7 @@ func (j *rotaryJob) turn(x, angles []float32) {
 	}
 }
 
-// store writes a row of a cache of either type.
+// store writes a row of a cache of any float type.
 func store(cache kernels.Mat, row int, x []float32) {
 	at := cache.Off + row*cache.Stride
 	switch s := cache.Mem.(type) {
@@ -67,6 +67,12 @@ func store(cache kernels.Mat, row int, x []float32) {
 		copy(s[at:][:len(x)], x)
 	case []uint16:
 		half := s[at:][:len(x)]
+		if cache.Type == kernels.F16 {
+			for i, v := range x {
+				half[i] = kernels.ToF16(v)
+			}
+			return
+		}
 		for i, v := range x {
 			half[i] = kernels.ToBF16(v)
 		}
@@ -128,11 +134,7 @@ func (j *attendJob) block(worker, seq, t0, head int) {
 		tile := min(keyTile, seen-k0)
 		k, v := j.k.at(seq*length+k0, kvCol), j.v.at(seq*length+k0, kvCol)
 		q := j.q.data[first*j.q.stride+col:]
-		if k.f != nil {
-			j.d.vec.Gemm(scores, keyTile, q, j.q.stride, k.f, k.stride, m, tile, j.headDim)
-		} else {
-			j.d.vec.GemmBF16(scores, keyTile, q, j.q.stride, k.b, k.stride, m, tile, j.headDim, widened)
-		}
+		j.d.product(scores, keyTile, q, j.q.stride, k, m, tile, j.headDim, widened)
 		for i := range m {
 			visible := min(tile, j.past+t0+i+1-k0) // later keys are not seen
 			if visible > 0 {
@@ -157,11 +159,7 @@ func (j *attendJob) gather(s *softmaxState, out, scores []float32, v weights, pa
 		j.d.vec.Scale(out, shrink)
 	}
 	s.sum += j.d.vec.ExpSum(scores, s.top)
-	if v.f != nil {
-		j.d.vec.WeightedRows(part, scores, v.f, v.stride)
-	} else {
-		j.d.vec.WeightedRowsBF16(part, scores, v.b, v.stride)
-	}
+	j.d.weightedRows(part, scores, v)
 	if begun {
 		j.d.vec.Axpy(out, 1, part)
 	}

@@ -9,7 +9,7 @@ func (d *Device) zero(o *kernels.Zero) {
 	switch o.Dst.Type {
 	case kernels.F32:
 		zeroRows(of[float32](o.Dst))
-	case kernels.BF16:
+	case kernels.BF16, kernels.F16:
 		zeroRows(of[uint16](o.Dst))
 	case kernels.I32:
 		zeroRows(of[int32](o.Dst))
@@ -32,12 +32,17 @@ func (d *Device) embed(o *kernels.Embed) {
 			return
 		}
 		row, from := dst.row(i), table.at(id, 0)
-		if from.f != nil {
+		switch from.typ {
+		case kernels.F32:
 			copy(row, from.f)
-			continue
-		}
-		for j := range row {
-			row[j] = kernels.FromBF16(from.b[j])
+		case kernels.BF16:
+			for j := range row {
+				row[j] = kernels.FromBF16(from.h[j])
+			}
+		case kernels.F16:
+			for j := range row {
+				row[j] = kernels.FromF16(from.h[j])
+			}
 		}
 	}
 }

@@ -2,8 +2,8 @@
 // pool of threads, around inner loops (internal/vec) in assembly for AVX-512 and AVX2 and in
 // plain Go.
 //
-// Activations and sums are float32; weights and KV caches may be bf16 and are widened
-// exactly. Every sum is taken in an order that depends neither on the number of threads
+// Activations and sums are float32; weights and KV caches may be bf16 or f16 and are
+// widened exactly. Every sum is taken in an order that depends neither on the number of threads
 // nor on what else is in the batch, so that a sequence's numbers are the same bit for bit
 // alone and in company.
 package cpu
@@ -83,7 +83,7 @@ func (d *Device) Alloc(t kernels.Type, rows, cols int) kernels.Mat {
 	switch n := rows * cols; t {
 	case kernels.F32:
 		m.Mem = zeros[float32](n)
-	case kernels.BF16:
+	case kernels.BF16, kernels.F16:
 		m.Mem = zeros[uint16](n)
 	case kernels.I32:
 		m.Mem = zeros[int32](n)
@@ -241,19 +241,20 @@ func vector(m kernels.Mat) []float32 {
 
 // weights is a matrix of any float type: one of its two slices is set.
 type weights struct {
+	typ    kernels.Type
 	f      []float32
-	b      []uint16
+	h      []uint16 // of BF16 or F16
 	rows   int
 	stride int
 }
 
 func weightsOf(m kernels.Mat) weights {
-	w := weights{rows: m.Rows, stride: m.Stride}
+	w := weights{typ: m.Type, rows: m.Rows, stride: m.Stride}
 	switch s := m.Mem.(type) {
 	case []float32:
 		w.f = s[m.Off:]
 	case []uint16:
-		w.b = s[m.Off:]
+		w.h = s[m.Off:]
 	}
 	return w
 }
@@ -264,7 +265,7 @@ func (w weights) at(i, j int) weights {
 	if w.f != nil {
 		w.f = w.f[off:]
 	} else {
-		w.b = w.b[off:]
+		w.h = w.h[off:]
 	}
 	return w
 }

@@ -6,18 +6,42 @@ import "quadrant/kernels"
 // worth taking, few enough to share evenly.
 const colBlock = 16
 
-// gemm computes c[m, n] = x[m, k]·w[n, k]ᵀ (+ bias), w of either type.
+// gemm computes c[m, n] = x[m, k]·w[n, k]ᵀ (+ bias), w of any float type.
 func (d *Device) gemm(worker int, c []float32, ldc int, x []float32, ldx int, w weights, m, n, k int, bias []float32) {
-	if w.f != nil {
-		d.vec.Gemm(c, ldc, x, ldx, w.f, w.stride, m, n, k)
-	} else {
-		d.vec.GemmBF16(c, ldc, x, ldx, w.b, w.stride, m, n, k, d.temp(worker, 4*k))
+	var temp []float32
+	if w.typ != kernels.F32 {
+		temp = d.temp(worker, 4*k)
 	}
+	d.product(c, ldc, x, ldx, w, m, n, k, temp)
 	if bias == nil {
 		return
 	}
 	for i := range m {
 		d.vec.Axpy(c[i*ldc:][:n], 1, bias)
+	}
+}
+
+// product is gemm without a bias; temp has room for 4·k values where w is not F32.
+func (d *Device) product(c []float32, ldc int, x []float32, ldx int, w weights, m, n, k int, temp []float32) {
+	switch w.typ {
+	case kernels.F32:
+		d.vec.Gemm(c, ldc, x, ldx, w.f, w.stride, m, n, k)
+	case kernels.BF16:
+		d.vec.GemmBF16(c, ldc, x, ldx, w.h, w.stride, m, n, k, temp)
+	case kernels.F16:
+		d.vec.GemmF16(c, ldc, x, ldx, w.h, w.stride, m, n, k, temp)
+	}
+}
+
+// weightedRows is y = Σ_i p[i]·V[i], v of any float type.
+func (d *Device) weightedRows(y, p []float32, v weights) {
+	switch v.typ {
+	case kernels.F32:
+		d.vec.WeightedRows(y, p, v.f, v.stride)
+	case kernels.BF16:
+		d.vec.WeightedRowsBF16(y, p, v.h, v.stride)
+	case kernels.F16:
+		d.vec.WeightedRowsF16(y, p, v.h, v.stride)
 	}
 }
 

@@ -2,6 +2,7 @@ package cuda_test
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -61,12 +62,35 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// byOp is the cases that the device has kernels for; see TestF16.
 func byOp() map[string][]kerneltest.Case {
 	groups := map[string][]kerneltest.Case{}
 	for _, c := range kerneltest.Cases() {
-		groups[c.Op()] = append(groups[c.Op()], c)
+		if !ofF16(c) {
+			groups[c.Op()] = append(groups[c.Op()], c)
+		}
 	}
 	return groups
+}
+
+var f16 = regexp.MustCompile(`\bf16\b`)
+
+// ofF16 reports whether c has an operand of type F16.
+func ofF16(c kerneltest.Case) bool { return f16.MatchString(c.Name) }
+
+// F16 is refused, op by op, and not yet computed.
+func TestF16(t *testing.T) {
+	dev, cases := open(t, ptxsim.Forward), 0
+	for _, c := range kerneltest.Cases() {
+		if !ofF16(c) || c.Op() == "Memory" { // copies of rows need no kernel
+			continue
+		}
+		cases++
+		if err := c.Check(dev, kerneltest.Single); err == nil || !strings.Contains(err.Error(), "an operand is f16") {
+			t.Errorf("%s: %v", c.Name, err)
+		}
+	}
+	t.Skipf("%d conformance cases with f16 operands are not run: kernels/cuda has no kernels for them yet", cases)
 }
 
 // What the kernels have no room for is an error that Sync reports, and then forgets.

@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 
@@ -29,8 +30,13 @@ func (a *args) mats(ms ...kernels.Mat) {
 	}
 }
 
-// begin returns arguments that hold the fault words and ms.
+// begin returns arguments that hold the fault words and ms. There are no kernels for F16 yet.
 func (d *Device) begin(ms ...kernels.Mat) *args {
+	for _, m := range ms {
+		if m.Type == kernels.F16 {
+			d.fail(errors.New("an operand is f16, and this device has no kernels for that yet: use bf16, f32 or the CPU"))
+		}
+	}
 	d.args = d.args[:0]
 	d.args.pointer(d.fault)
 	d.args.mats(ms...)

@@ -26,7 +26,10 @@ func (a attention) String() string {
 // attentions gives steps and heads every size, and cycles through the rest.
 func attentions() []attention {
 	var all []attention
-	caches := [][2]kernels.Type{{kernels.F32, kernels.F32}, {kernels.BF16, kernels.BF16}, {kernels.F32, kernels.BF16}, {kernels.BF16, kernels.F32}}
+	caches := [][2]kernels.Type{
+		{kernels.F32, kernels.F32}, {kernels.BF16, kernels.BF16}, {kernels.F32, kernels.BF16}, {kernels.BF16, kernels.F32},
+		{kernels.F16, kernels.F16}, {kernels.F32, kernels.F16}, {kernels.F16, kernels.BF16},
+	}
 	for c, cache := range caches {
 		for i, n := range shapes() {
 			past := []int{0, 1, 5, 40}[(i+c)%4]
@@ -67,8 +70,10 @@ func (s *suite) attend() {
 	for _, a := range attentions() {
 		s.cover(fmt.Sprintf("Attend/%v", a), func(b *bench) { b.attend(a) })
 	}
-	long := attention{seqs: 1, n: 2, past: 700, length: 710, kvHeads: 1, perKV: 4, dim: 16, v: kernels.BF16}
-	s.cover(fmt.Sprintf("Attend/%v", long), func(b *bench) { b.attend(long) })
+	for _, v := range []kernels.Type{kernels.BF16, kernels.F16} {
+		long := attention{seqs: 1, n: 2, past: 700, length: 710, kvHeads: 1, perKV: 4, dim: 16, v: v}
+		s.cover(fmt.Sprintf("Attend/%v", long), func(b *bench) { b.attend(long) })
+	}
 }
 
 func (b *bench) attend(a attention) {
@@ -83,11 +88,11 @@ func (b *bench) attend(a attention) {
 }
 
 // cache leaves in the rows of tokens to come what an earlier, longer text may have left
-// there. It is finite: a kernel may weigh it with zero.
+// there. It is finite, as F16 too: a kernel may weigh it with zero.
 func (b *bench) cache(a attention, m matrix) matrix {
 	for i := range m.bits {
 		if i/m.cols%a.length >= a.past+a.n {
-			m.bits[i] = math.Float32bits(1e5)
+			m.bits[i] = math.Float32bits(6e4)
 		}
 	}
 	return m

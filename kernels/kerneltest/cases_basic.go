@@ -48,7 +48,7 @@ func (s *suite) scopes() {
 }
 
 func (s *suite) zero() {
-	for _, t := range []kernels.Type{kernels.F32, kernels.BF16, kernels.I32} {
+	for _, t := range []kernels.Type{kernels.F32, kernels.BF16, kernels.F16, kernels.I32} {
 		for _, n := range planes() {
 			s.cover(fmt.Sprintf("Zero/%dx%d/%v", n[0], n[1], t), func(b *bench) {
 				b.do(kernels.Zero{Dst: b.out("dst", t, n[0], n[1])})
@@ -100,7 +100,7 @@ func (b *bench) afterFailure() {
 	b.stream.Do(kernels.Add{Dst: b.in("dst of a later op", b.normal(3, 2)), X: b.in("x of a later op", b.normal(3, 2))})
 }
 
-var weightTypes = []kernels.Type{kernels.F32, kernels.BF16}
+var weightTypes = []kernels.Type{kernels.F32, kernels.BF16, kernels.F16}
 
 func (s *suite) negExp() {
 	for _, n := range planes() {

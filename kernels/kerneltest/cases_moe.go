@@ -148,7 +148,7 @@ func (s *suite) sort() {
 }
 
 func (s *suite) groupedMatMul() {
-	for options := range 8 {
+	for options := range 4 * len(weightTypes) {
 		indexed, bias, t := options&1 != 0, options&2 != 0, weightTypes[options>>2]
 		for i, n := range shapes() {
 			tokens, in, out := n[0], n[1], n[2]

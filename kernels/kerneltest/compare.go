@@ -16,7 +16,7 @@ import (
 // summed (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); the
 // result may be far smaller than they are. What the terms of an op are is said where they
 // are computed, in terms.go. The constant is below what any model notices, and lets a
-// device flush denormals to zero. What is rounded to bf16 may be one unit of it off as
+// device flush denormals to zero. What is rounded to bf16 or f16 may be one unit of it off as
 // well, where the value before rounding may be off. What is only copied must be exact. A
 // NaN is never within tolerance, nor is an infinity. A tolerance of 0 has no exceptions.
 type Tolerance float64
@@ -36,8 +36,11 @@ func (tol Tolerance) slack(t kernels.Type, want, terms float64) float64 {
 		return 0
 	}
 	slack := float64(tol)*terms + flushed
-	if t == kernels.BF16 {
+	switch t {
+	case kernels.BF16:
 		slack += math.Abs(want) / 128
+	case kernels.F16:
+		slack += math.Abs(want)/1024 + 0x1p-24 // the second is the unit of denormals
 	}
 	return slack
 }

@@ -55,9 +55,13 @@ func (m matrix) as(t kernels.Type) matrix {
 	if t == kernels.F32 {
 		return m
 	}
+	round := kernels.ToBF16
+	if t == kernels.F16 {
+		round = kernels.ToF16
+	}
 	rounded := matrix{t, m.rows, m.cols, make([]uint32, len(m.bits))}
 	for i, b := range m.bits {
-		rounded.bits[i] = uint32(kernels.ToBF16(math.Float32frombits(b)))
+		rounded.bits[i] = uint32(round(math.Float32frombits(b)))
 	}
 	return rounded
 }

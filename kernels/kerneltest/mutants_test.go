@@ -110,6 +110,14 @@ var mutants = []bug{
 		}
 	})},
 
+	{"RotaryStore cuts values to f16", before(func(o *kernels.RotaryStore) {
+		if o.VCache.Type == kernels.F16 {
+			o.V = copyOf(o.V, func(_, _ int, x float64) float64 {
+				return float64(math.Float32frombits(math.Float32bits(float32(x)) &^ 0x1fff))
+			})
+		}
+	})},
+
 	{"Attend sees a key more", before(func(o *kernels.Attend) { o.Past++ })},
 	{"Attend sees a key less", before(func(o *kernels.Attend) { o.Past = max(0, o.Past-1) })},
 	{"Attend has another scale", before(func(o *kernels.Attend) { o.Scale *= 1.001 })},

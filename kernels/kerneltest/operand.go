@@ -49,7 +49,7 @@ func (b *bench) out(name string, t kernels.Type, rows, cols int) kernels.Mat {
 }
 
 // guards are what surrounds operands: quiet NaNs, and an index out of any bounds.
-var guards = map[kernels.Type]uint32{kernels.F32: 0x7fc0ba5e, kernels.BF16: 0x7fc1, kernels.I32: 0x5ca1ab1e}
+var guards = map[kernels.Type]uint32{kernels.F32: 0x7fc0ba5e, kernels.BF16: 0x7fc1, kernels.F16: 0x7e55, kernels.I32: 0x5ca1ab1e}
 
 func (b *bench) add(r role, name string, m matrix, read bool) kernels.Mat {
 	if m.rows == 0 {
@@ -103,7 +103,7 @@ func lastRows(dev kernels.Device, m matrix) (whole, view kernels.Mat) {
 func index(view kernels.Mat, i, j int) int { return view.Off + i*view.Stride + j }
 
 func putElement(t kernels.Type, bytes []byte, i int, bits uint32) {
-	if t == kernels.BF16 {
+	if t.Size() == 2 {
 		binary.LittleEndian.PutUint16(bytes[2*i:], uint16(bits))
 	} else {
 		binary.LittleEndian.PutUint32(bytes[4*i:], bits)
@@ -111,7 +111,7 @@ func putElement(t kernels.Type, bytes []byte, i int, bits uint32) {
 }
 
 func element(t kernels.Type, bytes []byte, i int) uint32 {
-	if t == kernels.BF16 {
+	if t.Size() == 2 {
 		return uint32(binary.LittleEndian.Uint16(bytes[2*i:]))
 	}
 	return binary.LittleEndian.Uint32(bytes[4*i:])
@@ -122,6 +122,8 @@ func value(t kernels.Type, bits uint32) float64 {
 	switch t {
 	case kernels.BF16:
 		return float64(kernels.FromBF16(uint16(bits)))
+	case kernels.F16:
+		return float64(kernels.FromF16(uint16(bits)))
 	case kernels.I32:
 		return float64(int32(bits))
 	}

@@ -11,11 +11,11 @@ import (
 	"quadrant/kernels"
 )
 
-// Device keeps F32 and BF16 matrices as []float64 and I32 matrices as []int32.
+// Device keeps F32, BF16 and F16 matrices as []float64 and I32 matrices as []int32.
 //
 // What is stored into an F32 matrix keeps its float64 precision, and is rounded only when
 // it is read: errors then belong to the device under comparison alone. What is stored
-// into a BF16 matrix is rounded, because there the rounding is part of the model.
+// into a BF16 or F16 matrix is rounded, because there the rounding is part of the model.
 type Device struct{ err error }
 
 // New returns a device.
@@ -49,6 +49,11 @@ func (d *Device) Write(dst kernels.Mat, src []byte) {
 		for i := range all {
 			all[i] = float64(kernels.FromBF16(binary.LittleEndian.Uint16(src[2*i:])))
 		}
+	case kernels.F16:
+		all := floats(dst).all()
+		for i := range all {
+			all[i] = float64(kernels.FromF16(binary.LittleEndian.Uint16(src[2*i:])))
+		}
 	case kernels.I32:
 		all := ints(dst).all()
 		for i := range all {
@@ -68,6 +73,10 @@ func (d *Device) Read(dst []byte, src kernels.Mat) {
 	case kernels.BF16:
 		for i, x := range floats(src).all() {
 			binary.LittleEndian.PutUint16(dst[2*i:], kernels.ToBF16(float32(x)))
+		}
+	case kernels.F16:
+		for i, x := range floats(src).all() {
+			binary.LittleEndian.PutUint16(dst[2*i:], kernels.ToF16(float32(x)))
 		}
 	case kernels.I32:
 		for i, x := range ints(src).all() {
@@ -142,7 +151,7 @@ func run(op kernels.Op) error {
 	return nil
 }
 
-// Float64s returns a copy of the elements of m, an F32 or BF16 matrix, row by row.
+// Float64s returns a copy of the elements of m, a matrix of a float type, row by row.
 func Float64s(m kernels.Mat) []float64 {
 	v := floats(m)
 	all := make([]float64, 0, m.Len())

@@ -8,7 +8,7 @@ type view[T float64 | int32] struct {
 	mem []T
 }
 
-// floats is m, an F32 or BF16 matrix or an absent operand.
+// floats is m, a matrix of a float type or an absent operand.
 func floats(m kernels.Mat) view[float64] { return of[float64](m) }
 
 // ints is m, an I32 matrix or an absent operand.
@@ -40,8 +40,8 @@ func (v view[T]) or0(i, j int) T {
 }
 
 func (v view[T]) set(i, j int, x T) {
-	if v.Type == kernels.BF16 {
-		x = T(kernels.FromBF16(kernels.ToBF16(float32(x))))
+	if v.Type == kernels.BF16 || v.Type == kernels.F16 {
+		x = T(v.Type.Round(float32(x)))
 	}
 	v.mem[v.Off+i*v.Stride+j] = x
 }

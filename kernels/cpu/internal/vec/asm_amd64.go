@@ -29,6 +29,18 @@ func singleBF16AVX512(x *float32, w *uint16, k int) float32
 func weightedRowsBF16AVX512(y *float32, p *float32, v *uint16, ldv int, n int, blocks int)
 
 //go:noescape
+func panelF16AVX512(c *float32, ldc int, x *float32, ldx int, w *uint16, ldw int, quads int, k int)
+
+//go:noescape
+func vectorF16AVX512(c *float32, x *float32, w *uint16, ldw int, quads int, k int)
+
+//go:noescape
+func singleF16AVX512(x *float32, w *uint16, k int) float32
+
+//go:noescape
+func weightedRowsF16AVX512(y *float32, p *float32, v *uint16, ldv int, n int, blocks int)
+
+//go:noescape
 func siluAVX512(y *float32, x *float32, n int)
 
 //go:noescape
@@ -81,6 +93,18 @@ func singleBF16AVX2(x *float32, w *uint16, k int) float32
 
 //go:noescape
 func weightedRowsBF16AVX2(y *float32, p *float32, v *uint16, ldv int, n int, blocks int)
+
+//go:noescape
+func panelF16AVX2(c *float32, ldc int, x *float32, ldx int, w *uint16, ldw int, quads int, k int)
+
+//go:noescape
+func vectorF16AVX2(c *float32, x *float32, w *uint16, ldw int, quads int, k int)
+
+//go:noescape
+func singleF16AVX2(x *float32, w *uint16, k int) float32
+
+//go:noescape
+func weightedRowsF16AVX2(y *float32, p *float32, v *uint16, ldv int, n int, blocks int)
 
 //go:noescape
 func siluAVX2(y *float32, x *float32, n int)

@@ -787,6 +787,386 @@ onedone:
 	VZEROUPPER
 	RET
 
+// func panelF16AVX512(c *float32, ldc int, x *float32, ldx int, w *uint16, ldw int, quads int, k int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·panelF16AVX512(SB), NOSPLIT, $0-64
+	MOVQ ldx+24(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+	MOVQ ldw+40(FP), DI
+	SHLQ $0x01, DI
+	LEAQ (DI)(DI*2), R8
+	MOVQ c+0(FP), R9
+	MOVQ w+32(FP), R10
+	MOVQ quads+48(FP), R11
+
+quad:
+	MOVQ   x+16(FP), CX
+	MOVQ   R10, SI
+	LEAQ   (R10)(DI*4), R10
+	MOVQ   k+56(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	SUBQ   $0x10, AX
+	JL     tail
+
+loop:
+	VMOVUPS     (CX), Z16
+	VMOVUPS     (CX)(DX*1), Z17
+	VMOVUPS     (CX)(DX*2), Z18
+	VMOVUPS     (CX)(BX*1), Z19
+	VCVTPH2PS   (SI), Z20
+	VFMADD231PS Z20, Z16, Z0
+	VFMADD231PS Z20, Z17, Z4
+	VFMADD231PS Z20, Z18, Z8
+	VFMADD231PS Z20, Z19, Z12
+	VCVTPH2PS   (SI)(DI*1), Z20
+	VFMADD231PS Z20, Z16, Z1
+	VFMADD231PS Z20, Z17, Z5
+	VFMADD231PS Z20, Z18, Z9
+	VFMADD231PS Z20, Z19, Z13
+	VCVTPH2PS   (SI)(DI*2), Z20
+	VFMADD231PS Z20, Z16, Z2
+	VFMADD231PS Z20, Z17, Z6
+	VFMADD231PS Z20, Z18, Z10
+	VFMADD231PS Z20, Z19, Z14
+	VCVTPH2PS   (SI)(R8*1), Z20
+	VFMADD231PS Z20, Z16, Z3
+	VFMADD231PS Z20, Z17, Z7
+	VFMADD231PS Z20, Z18, Z11
+	VFMADD231PS Z20, Z19, Z15
+	ADDQ        $+64, CX
+	ADDQ        $+32, SI
+	SUBQ        $0x10, AX
+	JGE         loop
+
+tail:
+	ADDQ        $0x10, AX
+	JZ          done
+	MOVQ        $-1, R12
+	SHLXQ       AX, R12, R12
+	NOTQ        R12
+	KMOVW       R12, K1
+	VMOVUPS.Z   (CX), K1, Z16
+	VMOVUPS.Z   (CX)(DX*1), K1, Z17
+	VMOVUPS.Z   (CX)(DX*2), K1, Z18
+	VMOVUPS.Z   (CX)(BX*1), K1, Z19
+	VCVTPH2PS.Z (SI), K1, Z20
+	VFMADD231PS Z20, Z16, Z0
+	VFMADD231PS Z20, Z17, Z4
+	VFMADD231PS Z20, Z18, Z8
+	VFMADD231PS Z20, Z19, Z12
+	VCVTPH2PS.Z (SI)(DI*1), K1, Z20
+	VFMADD231PS Z20, Z16, Z1
+	VFMADD231PS Z20, Z17, Z5
+	VFMADD231PS Z20, Z18, Z9
+	VFMADD231PS Z20, Z19, Z13
+	VCVTPH2PS.Z (SI)(DI*2), K1, Z20
+	VFMADD231PS Z20, Z16, Z2
+	VFMADD231PS Z20, Z17, Z6
+	VFMADD231PS Z20, Z18, Z10
+	VFMADD231PS Z20, Z19, Z14
+	VCVTPH2PS.Z (SI)(R8*1), K1, Z20
+	VFMADD231PS Z20, Z16, Z3
+	VFMADD231PS Z20, Z17, Z7
+	VFMADD231PS Z20, Z18, Z11
+	VFMADD231PS Z20, Z19, Z15
+
+done:
+	MOVQ          ldc+8(FP), CX
+	SHLQ          $0x02, CX
+	MOVQ          R9, AX
+	VSHUFF64X2    $0x44, Z4, Z0, Z16
+	VSHUFF64X2    $0xee, Z4, Z0, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFF64X2    $0x44, Z12, Z8, Z17
+	VSHUFF64X2    $0xee, Z12, Z8, Z18
+	VADDPS        Z18, Z17, Z17
+	VSHUFF64X2    $0x88, Z17, Z16, Z18
+	VSHUFF64X2    $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z18, Z18
+	VSHUFF64X2    $0x44, Z5, Z1, Z16
+	VSHUFF64X2    $0xee, Z5, Z1, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFF64X2    $0x44, Z13, Z9, Z17
+	VSHUFF64X2    $0xee, Z13, Z9, Z19
+	VADDPS        Z19, Z17, Z17
+	VSHUFF64X2    $0x88, Z17, Z16, Z19
+	VSHUFF64X2    $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z19, Z19
+	VSHUFF64X2    $0x44, Z6, Z2, Z16
+	VSHUFF64X2    $0xee, Z6, Z2, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFF64X2    $0x44, Z14, Z10, Z17
+	VSHUFF64X2    $0xee, Z14, Z10, Z20
+	VADDPS        Z20, Z17, Z17
+	VSHUFF64X2    $0x88, Z17, Z16, Z20
+	VSHUFF64X2    $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z20, Z20
+	VSHUFF64X2    $0x44, Z7, Z3, Z16
+	VSHUFF64X2    $0xee, Z7, Z3, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFF64X2    $0x44, Z15, Z11, Z17
+	VSHUFF64X2    $0xee, Z15, Z11, Z21
+	VADDPS        Z21, Z17, Z17
+	VSHUFF64X2    $0x88, Z17, Z16, Z21
+	VSHUFF64X2    $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z21, Z21
+	VSHUFPS       $0x88, Z19, Z18, Z16
+	VSHUFPS       $0xdd, Z19, Z18, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFPS       $0x88, Z21, Z20, Z17
+	VSHUFPS       $0xdd, Z21, Z20, Z18
+	VADDPS        Z18, Z17, Z17
+	VSHUFPS       $0x88, Z17, Z16, Z18
+	VSHUFPS       $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z18, Z18
+	VEXTRACTF32X4 $0x00, Z18, (AX)
+	ADDQ          CX, AX
+	VEXTRACTF32X4 $0x01, Z18, (AX)
+	ADDQ          CX, AX
+	VEXTRACTF32X4 $0x02, Z18, (AX)
+	ADDQ          CX, AX
+	VEXTRACTF32X4 $0x03, Z18, (AX)
+	ADDQ          $0x10, R9
+	DECQ          R11
+	JNZ           quad
+	VZEROUPPER
+	RET
+
+// func vectorF16AVX512(c *float32, x *float32, w *uint16, ldw int, quads int, k int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·vectorF16AVX512(SB), NOSPLIT, $0-48
+	MOVQ ldw+24(FP), BX
+	SHLQ $0x01, BX
+	LEAQ (BX)(BX*2), SI
+	MOVQ c+0(FP), R8
+	MOVQ w+16(FP), R9
+	MOVQ quads+32(FP), R10
+
+quad:
+	MOVQ   x+8(FP), CX
+	MOVQ   R9, DX
+	LEAQ   (R9)(BX*4), R9
+	MOVQ   R9, DI
+	MOVQ   k+40(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	SUBQ   $0x10, AX
+	JL     tail
+
+loop:
+	VMOVUPS     (CX), Z4
+	PREFETCHT1  (DI)
+	VCVTPH2PS   (DX), Z5
+	VFMADD231PS Z5, Z4, Z0
+	PREFETCHT1  (DI)(BX*1)
+	VCVTPH2PS   (DX)(BX*1), Z5
+	VFMADD231PS Z5, Z4, Z1
+	PREFETCHT1  (DI)(BX*2)
+	VCVTPH2PS   (DX)(BX*2), Z5
+	VFMADD231PS Z5, Z4, Z2
+	PREFETCHT1  (DI)(SI*1)
+	VCVTPH2PS   (DX)(SI*1), Z5
+	VFMADD231PS Z5, Z4, Z3
+	ADDQ        $+64, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, DI
+	SUBQ        $0x10, AX
+	JGE         loop
+
+tail:
+	ADDQ        $0x10, AX
+	JZ          done
+	MOVQ        $-1, R11
+	SHLXQ       AX, R11, R11
+	NOTQ        R11
+	KMOVW       R11, K1
+	VMOVUPS.Z   (CX), K1, Z4
+	PREFETCHT1  (DI)
+	VCVTPH2PS.Z (DX), K1, Z5
+	VFMADD231PS Z5, Z4, Z0
+	PREFETCHT1  (DI)(BX*1)
+	VCVTPH2PS.Z (DX)(BX*1), K1, Z5
+	VFMADD231PS Z5, Z4, Z1
+	PREFETCHT1  (DI)(BX*2)
+	VCVTPH2PS.Z (DX)(BX*2), K1, Z5
+	VFMADD231PS Z5, Z4, Z2
+	PREFETCHT1  (DI)(SI*1)
+	VCVTPH2PS.Z (DX)(SI*1), K1, Z5
+	VFMADD231PS Z5, Z4, Z3
+
+done:
+	VSHUFF64X2    $0x44, Z1, Z0, Z4
+	VSHUFF64X2    $0xee, Z1, Z0, Z5
+	VADDPS        Z5, Z4, Z4
+	VSHUFF64X2    $0x44, Z3, Z2, Z5
+	VSHUFF64X2    $0xee, Z3, Z2, Z6
+	VADDPS        Z6, Z5, Z5
+	VSHUFF64X2    $0x88, Z5, Z4, Z6
+	VSHUFF64X2    $0xdd, Z5, Z4, Z4
+	VADDPS        Z4, Z6, Z6
+	VSHUFPS       $0x88, Z6, Z6, Z4
+	VSHUFPS       $0xdd, Z6, Z6, Z5
+	VADDPS        Z5, Z4, Z4
+	VSHUFPS       $0x88, Z6, Z6, Z5
+	VSHUFPS       $0xdd, Z6, Z6, Z6
+	VADDPS        Z6, Z5, Z5
+	VSHUFPS       $0x88, Z5, Z4, Z6
+	VSHUFPS       $0xdd, Z5, Z4, Z4
+	VADDPS        Z4, Z6, Z6
+	MOVL          $0x00001111, AX
+	KMOVW         AX, K1
+	VCOMPRESSPS.Z Z6, K1, Z6
+	VMOVUPS       X6, (R8)
+	ADDQ          $0x10, R8
+	DECQ          R10
+	JNZ           quad
+	VZEROUPPER
+	RET
+
+// func singleF16AVX512(x *float32, w *uint16, k int) float32
+// Requires: AVX, AVX512F, BMI2
+TEXT ·singleF16AVX512(SB), NOSPLIT, $0-28
+	MOVQ   x+0(FP), CX
+	MOVQ   w+8(FP), DX
+	MOVQ   k+16(FP), AX
+	VPXORD Z0, Z0, Z0
+	SUBQ   $0x10, AX
+	JL     tail
+
+loop:
+	VMOVUPS     (CX), Z1
+	VCVTPH2PS   (DX), Z2
+	VFMADD231PS Z2, Z1, Z0
+	ADDQ        $+64, CX
+	ADDQ        $+32, DX
+	SUBQ        $0x10, AX
+	JGE         loop
+
+tail:
+	ADDQ        $0x10, AX
+	JZ          done
+	MOVQ        $-1, BX
+	SHLXQ       AX, BX, BX
+	NOTQ        BX
+	KMOVW       BX, K1
+	VMOVUPS.Z   (CX), K1, Z1
+	VCVTPH2PS.Z (DX), K1, Z2
+	VFMADD231PS Z2, Z1, Z0
+
+done:
+	VSHUFF64X2    $0x44, Z0, Z0, Z1
+	VSHUFF64X2    $0xee, Z0, Z0, Z2
+	VADDPS        Z2, Z1, Z1
+	VSHUFF64X2    $0x44, Z0, Z0, Z2
+	VSHUFF64X2    $0xee, Z0, Z0, Z0
+	VADDPS        Z0, Z2, Z2
+	VSHUFF64X2    $0x88, Z2, Z1, Z0
+	VSHUFF64X2    $0xdd, Z2, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFPS       $0x88, Z0, Z0, Z1
+	VSHUFPS       $0xdd, Z0, Z0, Z2
+	VADDPS        Z2, Z1, Z1
+	VSHUFPS       $0x88, Z0, Z0, Z2
+	VSHUFPS       $0xdd, Z0, Z0, Z0
+	VADDPS        Z0, Z2, Z2
+	VSHUFPS       $0x88, Z2, Z1, Z0
+	VSHUFPS       $0xdd, Z2, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	MOVL          $0x00001111, AX
+	KMOVW         AX, K1
+	VCOMPRESSPS.Z Z0, K1, Z0
+	VMOVSS        X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func weightedRowsF16AVX512(y *float32, p *float32, v *uint16, ldv int, n int, blocks int)
+// Requires: AVX, AVX512F
+TEXT ·weightedRowsF16AVX512(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), AX
+	MOVQ v+16(FP), CX
+	MOVQ ldv+24(FP), DX
+	MOVQ blocks+40(FP), BX
+	SHLQ $0x01, DX
+
+four:
+	CMPQ   BX, $0x04
+	JL     fourdone
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   p+8(FP), SI
+	MOVQ   n+32(FP), R8
+	MOVQ   CX, DI
+
+fourrow:
+	VBROADCASTSS (SI), Z4
+	VCVTPH2PS    (DI), Z5
+	VFMADD231PS  Z5, Z4, Z0
+	VCVTPH2PS    32(DI), Z5
+	VFMADD231PS  Z5, Z4, Z1
+	VCVTPH2PS    64(DI), Z5
+	VFMADD231PS  Z5, Z4, Z2
+	VCVTPH2PS    96(DI), Z5
+	VFMADD231PS  Z5, Z4, Z3
+	ADDQ         $0x04, SI
+	ADDQ         DX, DI
+	DECQ         R8
+	JNZ          fourrow
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+128, CX
+	SUBQ         $0x04, BX
+	JMP          four
+
+fourdone:
+one:
+	CMPQ   BX, $0x01
+	JL     onedone
+	VPXORD Z6, Z6, Z6
+	MOVQ   p+8(FP), SI
+	MOVQ   n+32(FP), R8
+	MOVQ   CX, DI
+
+onerow:
+	VBROADCASTSS (SI), Z0
+	VCVTPH2PS    (DI), Z1
+	VFMADD231PS  Z1, Z0, Z6
+	ADDQ         $0x04, SI
+	ADDQ         DX, DI
+	DECQ         R8
+	JNZ          onerow
+	VMOVUPS      Z6, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+32, CX
+	SUBQ         $0x01, BX
+	JMP          one
+
+onedone:
+	VZEROUPPER
+	RET
+
 // func siluAVX512(y *float32, x *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·siluAVX512(SB), NOSPLIT, $0-24
@@ -2217,6 +2597,257 @@ onerow:
 	VBROADCASTSS (SI), Y1
 	VPMOVZXWD    (DI), Y2
 	VPSLLD       $0x10, Y2, Y2
+	VFMADD231PS  Y2, Y1, Y0
+	ADDQ         $0x04, SI
+	ADDQ         DX, DI
+	DECQ         R8
+	JNZ          onerow
+	VMOVUPS      Y0, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+16, CX
+	SUBQ         $0x01, BX
+	JMP          one
+
+onedone:
+	VZEROUPPER
+	RET
+
+// func panelF16AVX2(c *float32, ldc int, x *float32, ldx int, w *uint16, ldw int, quads int, k int)
+// Requires: AVX, F16C, FMA3
+TEXT ·panelF16AVX2(SB), NOSPLIT, $0-64
+	MOVQ ldx+24(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), AX
+	MOVQ ldw+40(FP), SI
+	SHLQ $0x01, SI
+	LEAQ (SI)(SI*2), DI
+	MOVQ c+0(FP), R8
+	MOVQ w+32(FP), R9
+	MOVQ quads+48(FP), R10
+
+quad:
+	MOVQ   x+16(FP), CX
+	MOVQ   R9, BX
+	LEAQ   (R9)(SI*4), R9
+	MOVQ   k+56(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	SUBQ   $0x08, AX
+	JL     tail
+
+loop:
+	VMOVUPS     (CX), Y8
+	VMOVUPS     (CX)(DX*1), Y9
+	VCVTPH2PS   (BX), Y10
+	VFMADD231PS Y10, Y8, Y0
+	VFMADD231PS Y10, Y9, Y4
+	VCVTPH2PS   (BX)(SI*1), Y10
+	VFMADD231PS Y10, Y8, Y1
+	VFMADD231PS Y10, Y9, Y5
+	VCVTPH2PS   (BX)(SI*2), Y10
+	VFMADD231PS Y10, Y8, Y2
+	VFMADD231PS Y10, Y9, Y6
+	VCVTPH2PS   (BX)(DI*1), Y10
+	VFMADD231PS Y10, Y8, Y3
+	VFMADD231PS Y10, Y9, Y7
+	ADDQ        $+32, CX
+	ADDQ        $+16, BX
+	SUBQ        $0x08, AX
+	JGE         loop
+
+tail:
+	MOVQ         ldc+8(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         R8, AX
+	VEXTRACTF128 $0x01, Y0, X8
+	VADDPS       X8, X0, X0
+	VEXTRACTF128 $0x01, Y1, X8
+	VADDPS       X8, X1, X1
+	VEXTRACTF128 $0x01, Y2, X8
+	VADDPS       X8, X2, X2
+	VEXTRACTF128 $0x01, Y3, X8
+	VADDPS       X8, X3, X3
+	VHADDPS      X1, X0, X0
+	VHADDPS      X3, X2, X1
+	VHADDPS      X1, X0, X0
+	VMOVUPS      X0, (AX)
+	ADDQ         CX, AX
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VEXTRACTF128 $0x01, Y6, X2
+	VADDPS       X2, X6, X2
+	VEXTRACTF128 $0x01, Y7, X3
+	VADDPS       X3, X7, X3
+	VHADDPS      X1, X0, X0
+	VHADDPS      X3, X2, X1
+	VHADDPS      X1, X0, X0
+	VMOVUPS      X0, (AX)
+	ADDQ         $0x10, R8
+	DECQ         R10
+	JNZ          quad
+	VZEROUPPER
+	RET
+
+// func vectorF16AVX2(c *float32, x *float32, w *uint16, ldw int, quads int, k int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·vectorF16AVX2(SB), NOSPLIT, $0-48
+	MOVQ ldw+24(FP), BX
+	SHLQ $0x01, BX
+	LEAQ (BX)(BX*2), SI
+	MOVQ c+0(FP), R8
+	MOVQ w+16(FP), R9
+	MOVQ quads+32(FP), R10
+
+quad:
+	MOVQ   x+8(FP), CX
+	MOVQ   R9, DX
+	LEAQ   (R9)(BX*4), R9
+	MOVQ   R9, DI
+	MOVQ   k+40(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	SUBQ   $0x08, AX
+	JL     tail
+
+loop:
+	VMOVUPS     (CX), Y4
+	PREFETCHT1  (DI)
+	VCVTPH2PS   (DX), Y5
+	VFMADD231PS Y5, Y4, Y0
+	PREFETCHT1  (DI)(BX*1)
+	VCVTPH2PS   (DX)(BX*1), Y5
+	VFMADD231PS Y5, Y4, Y1
+	PREFETCHT1  (DI)(BX*2)
+	VCVTPH2PS   (DX)(BX*2), Y5
+	VFMADD231PS Y5, Y4, Y2
+	PREFETCHT1  (DI)(SI*1)
+	VCVTPH2PS   (DX)(SI*1), Y5
+	VFMADD231PS Y5, Y4, Y3
+	ADDQ        $+32, CX
+	ADDQ        $+16, DX
+	ADDQ        $+16, DI
+	SUBQ        $0x08, AX
+	JGE         loop
+
+tail:
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X0
+	VEXTRACTF128 $0x01, Y1, X4
+	VADDPS       X4, X1, X1
+	VEXTRACTF128 $0x01, Y2, X4
+	VADDPS       X4, X2, X2
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X4, X3, X3
+	VHADDPS      X1, X0, X0
+	VHADDPS      X3, X2, X1
+	VHADDPS      X1, X0, X0
+	VMOVUPS      X0, (R8)
+	ADDQ         $0x10, R8
+	DECQ         R10
+	JNZ          quad
+	VZEROUPPER
+	RET
+
+// func singleF16AVX2(x *float32, w *uint16, k int) float32
+// Requires: AVX, F16C, FMA3
+TEXT ·singleF16AVX2(SB), NOSPLIT, $0-28
+	MOVQ   x+0(FP), CX
+	MOVQ   w+8(FP), DX
+	MOVQ   k+16(FP), AX
+	VXORPS Y0, Y0, Y0
+	SUBQ   $0x08, AX
+	JL     tail
+
+loop:
+	VMOVUPS     (CX), Y1
+	VCVTPH2PS   (DX), Y2
+	VFMADD231PS Y2, Y1, Y0
+	ADDQ        $+32, CX
+	ADDQ        $+16, DX
+	SUBQ        $0x08, AX
+	JGE         loop
+
+tail:
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X1
+	VEXTRACTF128 $0x01, Y0, X2
+	VADDPS       X2, X0, X2
+	VEXTRACTF128 $0x01, Y0, X3
+	VADDPS       X3, X0, X3
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X0
+	VHADDPS      X2, X1, X1
+	VHADDPS      X0, X3, X0
+	VHADDPS      X0, X1, X1
+	VMOVSS       X1, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func weightedRowsF16AVX2(y *float32, p *float32, v *uint16, ldv int, n int, blocks int)
+// Requires: AVX, F16C, FMA3
+TEXT ·weightedRowsF16AVX2(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), AX
+	MOVQ v+16(FP), CX
+	MOVQ ldv+24(FP), DX
+	MOVQ blocks+40(FP), BX
+	SHLQ $0x01, DX
+
+four:
+	CMPQ   BX, $0x04
+	JL     fourdone
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   p+8(FP), SI
+	MOVQ   n+32(FP), R8
+	MOVQ   CX, DI
+
+fourrow:
+	VBROADCASTSS (SI), Y4
+	VCVTPH2PS    (DI), Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VCVTPH2PS    16(DI), Y5
+	VFMADD231PS  Y5, Y4, Y1
+	VCVTPH2PS    32(DI), Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VCVTPH2PS    48(DI), Y5
+	VFMADD231PS  Y5, Y4, Y3
+	ADDQ         $0x04, SI
+	ADDQ         DX, DI
+	DECQ         R8
+	JNZ          fourrow
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+64, CX
+	SUBQ         $0x04, BX
+	JMP          four
+
+fourdone:
+one:
+	CMPQ   BX, $0x01
+	JL     onedone
+	VXORPS Y0, Y0, Y0
+	MOVQ   p+8(FP), SI
+	MOVQ   n+32(FP), R8
+	MOVQ   CX, DI
+
+onerow:
+	VBROADCASTSS (SI), Y1
+	VCVTPH2PS    (DI), Y2
 	VFMADD231PS  Y2, Y1, Y0
 	ADDQ         $0x04, SI
 	ADDQ         DX, DI

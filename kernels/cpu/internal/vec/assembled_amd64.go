@@ -11,7 +11,7 @@ type assembled struct {
 	masks     bool // products take any k
 	panelRows int  // rows of X that panel takes
 	f32       products[float32]
-	bf16      products[uint16]
+	bf16, f16 products[uint16]
 
 	silu, gelu, geluTanh, softplus, multiply func(y, x *float32, n int)
 	multiplyAdd                              func(y, a, b *float32, n int)
@@ -38,6 +38,7 @@ func avx512() Funcs {
 		name: "avx512", lanes: 16, masks: true, panelRows: 4,
 		f32:  products[float32]{panelAVX512, vectorAVX512, singleAVX512, dot, weightedRowsAVX512, weightedRows},
 		bf16: products[uint16]{panelBF16AVX512, vectorBF16AVX512, singleBF16AVX512, dotBF16, weightedRowsBF16AVX512, weightedRowsBF16},
+		f16:  products[uint16]{panelF16AVX512, vectorF16AVX512, singleF16AVX512, dotF16, weightedRowsF16AVX512, weightedRowsF16},
 		silu: siluAVX512, gelu: geluAVX512, geluTanh: geluTanhAVX512, softplus: softplusAVX512, multiply: multiplyAVX512,
 		multiplyAdd: multiplyAddAVX512, axpy: axpyAVX512, scale: scaleAVX512,
 		scaledMax: scaledMaxAVX512, expSum: expSumAVX512,
@@ -51,6 +52,7 @@ func avx2() Funcs {
 		name: "avx2", lanes: 8, panelRows: 2,
 		f32:  products[float32]{panelAVX2, vectorAVX2, singleAVX2, dot, weightedRowsAVX2, weightedRows},
 		bf16: products[uint16]{panelBF16AVX2, vectorBF16AVX2, singleBF16AVX2, dotBF16, weightedRowsBF16AVX2, weightedRowsBF16},
+		f16:  products[uint16]{panelF16AVX2, vectorF16AVX2, singleF16AVX2, dotF16, weightedRowsF16AVX2, weightedRowsF16},
 		silu: siluAVX2, gelu: geluAVX2, geluTanh: geluTanhAVX2, softplus: softplusAVX2, multiply: multiplyAVX2,
 		multiplyAdd: multiplyAddAVX2, axpy: axpyAVX2, scale: scaleAVX2,
 		scaledMax: scaledMaxAVX2, expSum: expSumAVX2,
@@ -72,8 +74,8 @@ func (a *assembled) funcs() Funcs {
 		}
 	}
 	return Funcs{
-		Name: a.name, Gemm: a.gemm, GemmBF16: a.gemmBF16,
-		WeightedRows: a.rows, WeightedRowsBF16: a.rowsBF16,
+		Name: a.name, Gemm: a.gemm, GemmBF16: a.gemmBF16, GemmF16: a.gemmF16,
+		WeightedRows: a.rows, WeightedRowsBF16: a.rowsBF16, WeightedRowsF16: a.rowsF16,
 		Axpy: a.addScaled, Mul: unary(a.multiply, mul), MulAdd: a.mulAdd,
 		ScaledMax: a.maxScaled, ExpSum: a.sumExp, Scale: a.scaled,
 		SiLU: unary(a.silu, silu), GELU: unary(a.gelu, gelu),
@@ -88,6 +90,10 @@ func (a *assembled) gemm(c []float32, ldc int, x []float32, ldx int, w []float32
 
 func (a *assembled) gemmBF16(c []float32, ldc int, x []float32, ldx int, w []uint16, ldw, m, n, k int, _ []float32) {
 	gemmBy(a, a.bf16, c, ldc, x, ldx, w, ldw, m, n, k)
+}
+
+func (a *assembled) gemmF16(c []float32, ldc int, x []float32, ldx int, w []uint16, ldw, m, n, k int, _ []float32) {
+	gemmBy(a, a.f16, c, ldc, x, ldx, w, ldw, m, n, k)
 }
 
 // gemmBy takes panels of rows of X where there are enough, and rows one by one where not.
@@ -137,6 +143,8 @@ func (a *assembled) rows(y, p, v []float32, ldv int) { weightedBy(a, a.f32, y, p
 func (a *assembled) rowsBF16(y, p []float32, v []uint16, ldv int) {
 	weightedBy(a, a.bf16, y, p, v, ldv)
 }
+
+func (a *assembled) rowsF16(y, p []float32, v []uint16, ldv int) { weightedBy(a, a.f16, y, p, v, ldv) }
 
 func weightedBy[T float32 | uint16](a *assembled, by products[T], y, p []float32, v []T, ldv int) {
 	n := len(y) / a.lanes

@@ -17,17 +17,29 @@ func gemm(c []float32, ldc int, x []float32, ldx int, w []float32, ldw, m, n, k 
 
 func gemmBF16(c []float32, ldc int, x []float32, ldx int, w []uint16, ldw, m, n, k int, tmp []float32) {
 	j := 0
-	for ; j+4 <= n; j += 4 {
-		b0, b1, b2, b3 := w[j*ldw:][:k], w[(j+1)*ldw:][:k], w[(j+2)*ldw:][:k], w[(j+3)*ldw:][:k]
-		if m == 1 {
-			c[j], c[j+1], c[j+2], c[j+3] = dot4BF16(x[:k], b0, b1, b2, b3)
-			continue
+	if m == 1 {
+		for ; j+4 <= n; j += 4 {
+			c[j], c[j+1], c[j+2], c[j+3] = dot4BF16(x[:k], w[j*ldw:][:k], w[(j+1)*ldw:][:k], w[(j+2)*ldw:][:k], w[(j+3)*ldw:][:k])
 		}
+	}
+	if j < n {
+		gemmWidened(widenBF16, c[j:], ldc, x, ldx, w[j*ldw:], ldw, m, n-j, k, tmp)
+	}
+}
+
+func gemmF16(c []float32, ldc int, x []float32, ldx int, w []uint16, ldw, m, n, k int, tmp []float32) {
+	gemmWidened(widenF16, c, ldc, x, ldx, w, ldw, m, n, k, tmp)
+}
+
+// gemmWidened is Gemm with weights of 16 bits, four rows of which are widened at a time.
+func gemmWidened(widen func(dst []float32, src []uint16), c []float32, ldc int, x []float32, ldx int, w []uint16, ldw, m, n, k int, tmp []float32) {
+	j := 0
+	for ; j+4 <= n; j += 4 {
 		w0, w1, w2, w3 := tmp[:k], tmp[k:][:k], tmp[2*k:][:k], tmp[3*k:][:k]
-		widen(w0, b0)
-		widen(w1, b1)
-		widen(w2, b2)
-		widen(w3, b3)
+		widen(w0, w[j*ldw:][:k])
+		widen(w1, w[(j+1)*ldw:][:k])
+		widen(w2, w[(j+2)*ldw:][:k])
+		widen(w3, w[(j+3)*ldw:][:k])
 		gemm4(c[j:], ldc, x, ldx, w0, w1, w2, w3, m)
 	}
 	for ; j < n; j++ {
@@ -112,11 +124,38 @@ func dotBF16(x []float32, w []uint16) (sum float32) {
 	return sum
 }
 
-func widen(dst []float32, src []uint16) {
+func dotF16(x []float32, w []uint16) (sum float32) {
+	w = w[:len(x)]
+	for i, u := range x {
+		sum += u * f16(w[i])
+	}
+	return sum
+}
+
+func widenBF16(dst []float32, src []uint16) {
 	src = src[:len(dst)]
 	for i := range dst {
 		dst[i] = bf16(src[i])
 	}
+}
+
+func widenF16(dst []float32, src []uint16) {
+	src = src[:len(dst)]
+	for i := range dst {
+		dst[i] = f16(src[i])
+	}
+}
+
+// f16 widens an IEEE half, exactly.
+func f16(h uint16) float32 {
+	bits := uint32(h&0x8000)<<16 | uint32(h&0x7fff)<<13
+	switch h & 0x7c00 {
+	case 0: // zero or denormal: whole multiples of 2⁻²⁴
+		return math.Float32frombits(bits&(1<<31) | math.Float32bits(float32(h&0x3ff)*(1.0/(1<<24))))
+	case 0x7c00: // infinity or NaN
+		return math.Float32frombits(bits | 0xff<<23)
+	}
+	return math.Float32frombits(bits + 112<<23)
 }
 
 func bf16(b uint16) float32 { return math.Float32frombits(uint32(b) << 16) }
@@ -153,6 +192,16 @@ func weightedRowsBF16(y, p []float32, v []uint16, ldv int) {
 		row := v[i*ldv:][:len(y)]
 		for j := range y {
 			y[j] += a * bf16(row[j])
+		}
+	}
+}
+
+func weightedRowsF16(y, p []float32, v []uint16, ldv int) {
+	clear(y)
+	for i, a := range p {
+		row := v[i*ldv:][:len(y)]
+		for j := range y {
+			y[j] += a * f16(row[j])
 		}
 	}
 }

@@ -12,13 +12,14 @@ type Funcs struct {
 
 	// Gemm is C[i,j] = Σ_k X[i,k]·W[j,k] for m rows of X and n rows of W.
 	Gemm func(c []float32, ldc int, x []float32, ldx int, w []float32, ldw, m, n, k int)
-	// GemmBF16 is Gemm with bf16 weights, widened exactly. tmp has room for 4·k values.
-	GemmBF16 func(c []float32, ldc int, x []float32, ldx int, w []uint16, ldw, m, n, k int, tmp []float32)
+	// GemmBF16 and GemmF16 are Gemm with weights of 16 bits, widened exactly. tmp has room for
+	// 4·k values.
+	GemmBF16, GemmF16 func(c []float32, ldc int, x []float32, ldx int, w []uint16, ldw, m, n, k int, tmp []float32)
 
 	// WeightedRows is y = Σ_i p[i]·V[i] over rows of len(y), at least one.
 	WeightedRows func(y, p, v []float32, ldv int)
-	// WeightedRowsBF16 is WeightedRows with bf16 rows.
-	WeightedRowsBF16 func(y, p []float32, v []uint16, ldv int)
+	// WeightedRowsBF16 and WeightedRowsF16 are WeightedRows with rows of 16 bits.
+	WeightedRowsBF16, WeightedRowsF16 func(y, p []float32, v []uint16, ldv int)
 
 	// Axpy is y += a·x.
 	Axpy func(y []float32, a float32, x []float32)
@@ -60,8 +61,8 @@ type ScanArgs struct {
 func Go() Funcs {
 	return Funcs{
 		Name: "go",
-		Gemm: gemm, GemmBF16: gemmBF16,
-		WeightedRows: weightedRows, WeightedRowsBF16: weightedRowsBF16,
+		Gemm: gemm, GemmBF16: gemmBF16, GemmF16: gemmF16,
+		WeightedRows: weightedRows, WeightedRowsBF16: weightedRowsBF16, WeightedRowsF16: weightedRowsF16,
 		Axpy: axpy, Mul: mul, MulAdd: mulAdd,
 		ScaledMax: scaledMax, ExpSum: expSum, Scale: scale,
 		SiLU: silu, GELU: gelu, GELUTanh: geluTanh, Softplus: softplus,

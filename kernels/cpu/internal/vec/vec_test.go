@@ -136,18 +136,22 @@ func TestSoftmaxParts(t *testing.T) {
 	}
 }
 
-// operands are matrices with room around their rows.
-func operands(m, n, k int) (x, w []float32, half []uint16) {
+// operands are matrices with room around their rows; bf and h are w as bf16 and as f16.
+func operands(m, n, k int) (x, w []float32, bf, h []uint16) {
 	r := rand.New(rand.NewPCG(uint64(m), uint64(n*1000+k)))
-	x, w, half = make([]float32, m*(k+3)), make([]float32, n*(k+5)), make([]uint16, n*(k+5))
+	x, w = make([]float32, m*(k+3)), make([]float32, n*(k+5))
+	bf, h = make([]uint16, n*(k+5)), make([]uint16, n*(k+5))
 	for i := range x {
 		x[i] = float32(r.NormFloat64())
 	}
 	for i := range w {
-		half[i] = uint16(math.Float32bits(float32(r.NormFloat64())) >> 16)
-		w[i] = bf16(half[i])
+		// Seven bits of fraction and an exponent from 2⁻¹⁴ to 2 fit either type.
+		frac, exp, sign := r.UintN(1<<7), 1+r.UintN(15), r.UintN(2)
+		bf[i] = uint16(sign<<15 | (exp+112)<<7 | frac)
+		h[i] = uint16(sign<<15 | exp<<10 | frac<<3)
+		w[i] = bf16(bf[i])
 	}
-	return x, w, half
+	return x, w, bf, h
 }
 
 // TestGemm compares products of every set with float64, and their bits with those of a row
@@ -167,12 +171,13 @@ func TestGemm(t *testing.T) {
 
 func testGemm(t *testing.T, set Funcs, m, n, k int) {
 	t.Helper()
-	x, w, half := operands(m, n, k)
+	x, w, bf, h := operands(m, n, k)
 	ldx, ldw, ldc := k+3, k+5, n+2
-	c, cHalf := make([]float32, m*ldc), make([]float32, m*ldc)
+	c, cBF, cH := make([]float32, m*ldc), make([]float32, m*ldc), make([]float32, m*ldc)
 	tmp, one := make([]float32, 4*k), make([]float32, 1)
 	set.Gemm(c, ldc, x, ldx, w, ldw, m, n, k)
-	set.GemmBF16(cHalf, ldc, x, ldx, half, ldw, m, n, k, tmp)
+	set.GemmBF16(cBF, ldc, x, ldx, bf, ldw, m, n, k, tmp)
+	set.GemmF16(cH, ldc, x, ldx, h, ldw, m, n, k, tmp)
 	for i := range m {
 		for j := range n {
 			got, want, terms := c[i*ldc+j], 0.0, 0.0
@@ -185,13 +190,45 @@ func testGemm(t *testing.T, set Funcs, m, n, k int) {
 				t.Fatalf("%s %dx%dx%d: C[%d,%d] = %v, want %v", set.Name, m, n, k, i, j, got, want)
 			}
 			set.Gemm(one, 1, x[i*ldx:], ldx, w[j*ldw:], ldw, 1, 1, k)
-			if one[0] != got || cHalf[i*ldc+j] != got {
-				t.Fatalf("%s %dx%dx%d: C[%d,%d] is %v, alone %v, with bf16 weights %v", set.Name, m, n, k, i, j, got, one[0], cHalf[i*ldc+j])
+			if one[0] != got || cBF[i*ldc+j] != got || cH[i*ldc+j] != got {
+				t.Fatalf("%s %dx%dx%d: C[%d,%d] is %v, alone %v, with bf16 weights %v, with f16 weights %v",
+					set.Name, m, n, k, i, j, got, one[0], cBF[i*ldc+j], cH[i*ldc+j])
 			}
 		}
 		for j := n; j < ldc; j++ {
-			if c[i*ldc+j] != 0 {
+			if c[i*ldc+j] != 0 || cBF[i*ldc+j] != 0 || cH[i*ldc+j] != 0 {
 				t.Fatalf("%s %dx%dx%d: wrote beyond row %d", set.Name, m, n, k, i)
+			}
+		}
+	}
+}
+
+// TestF16 compares every half, widened by the products of every set, with what IEEE 754 says.
+func TestF16(t *testing.T) {
+	all := make([]uint16, 1<<16)
+	for h := range all {
+		all[h] = uint16(h)
+	}
+	for _, set := range Sets() {
+		products, weighted, tmp := make([]float32, 1<<16), make([]float32, 1<<16), make([]float32, 4*16)
+		set.GemmF16(products, 1<<16, []float32{1, 0, 0, 0, 0, 0, 0, 0, 0}, 1, all, 1, 1, 1<<16, 1, tmp)
+		set.WeightedRowsF16(weighted, []float32{1}, all, 1<<16)
+		for h := range all {
+			sign, exp, frac := 1-2*float64(h>>15), h>>10&0x1f, float64(h&0x3ff)
+			want := sign * math.Ldexp(1+frac/1024, exp-15)
+			switch {
+			case exp == 0:
+				want = sign * math.Ldexp(frac/1024, -14)
+			case exp == 31 && frac == 0:
+				want = math.Inf(int(sign))
+			case exp == 31:
+				if products[h] == products[h] || weighted[h] == weighted[h] {
+					t.Fatalf("%s: NaN %#x is %v in a product and %v as a row", set.Name, h, products[h], weighted[h])
+				}
+				continue
+			}
+			if float64(products[h]) != want || float64(weighted[h]) != want {
+				t.Fatalf("%s: %#x is %v in a product and %v as a row, want %v", set.Name, h, products[h], weighted[h], want)
 			}
 		}
 	}
@@ -307,6 +344,9 @@ func BenchmarkRead(b *testing.B) {
 		})
 		b.Run(set.Name+"/bf16", func(b *testing.B) {
 			read(b, 2, func(j int, tmp []float32) { set.GemmBF16(c[j:], rows, x, k, half[j*k:], k, 1, 16, k, tmp) })
+		})
+		b.Run(set.Name+"/f16", func(b *testing.B) {
+			read(b, 2, func(j int, tmp []float32) { set.GemmF16(c[j:], rows, x, k, half[j*k:], k, 1, 16, k, tmp) })
 		})
 	}
 }

@@ -16,10 +16,6 @@ type isa interface {
 	lanes() int // of float32
 	vec() reg.VecVirtual
 	zero(v reg.VecVirtual)
-	// load and loadBF16 read lanes values; those of tail read the first of them, as its mask
-	// says, and zeros.
-	load(m operand.Mem, v reg.VecVirtual)
-	loadBF16(m operand.Mem, v reg.VecVirtual)
 	// scale2 is v = v·2^f for whole f, also where the result is denormal, zero or infinite.
 	scale2(f, v reg.VecVirtual)
 	// round is f = the whole number next to v.
@@ -34,25 +30,15 @@ func (avx512) vec() reg.VecVirtual { return build.ZMM() }
 func (avx512) zero(v reg.VecVirtual) {
 	build.VPXORD(v, v, v)
 }
-func (avx512) load(m operand.Mem, v reg.VecVirtual) { build.VMOVUPS(m, v) }
-func (avx512) loadBF16(m operand.Mem, v reg.VecVirtual) {
-	build.VPMOVZXWD(m, v)
-	build.VPSLLD(operand.Imm(16), v, v)
-}
 func (avx512) scale2(f, v reg.VecVirtual) { build.VSCALEFPS(f, v, v) }
 func (avx512) round(v, f reg.VecVirtual)  { build.VRNDSCALEPS(operand.Imm(8), v, f) }
 
 type avx2 struct{}
 
-func (avx2) name() string                         { return "AVX2" }
-func (avx2) lanes() int                           { return 8 }
-func (avx2) vec() reg.VecVirtual                  { return build.YMM() }
-func (avx2) zero(v reg.VecVirtual)                { build.VXORPS(v, v, v) }
-func (avx2) load(m operand.Mem, v reg.VecVirtual) { build.VMOVUPS(m, v) }
-func (avx2) loadBF16(m operand.Mem, v reg.VecVirtual) {
-	build.VPMOVZXWD(m, v)
-	build.VPSLLD(operand.Imm(16), v, v)
-}
+func (avx2) name() string          { return "AVX2" }
+func (avx2) lanes() int            { return 8 }
+func (avx2) vec() reg.VecVirtual   { return build.YMM() }
+func (avx2) zero(v reg.VecVirtual) { build.VXORPS(v, v, v) }
 
 // scale2 multiplies by two powers of two, each a normal number, for f from -150 to 129.
 func (s avx2) scale2(f, v reg.VecVirtual) {
@@ -67,6 +53,43 @@ func (s avx2) scale2(f, v reg.VecVirtual) {
 	}
 }
 func (avx2) round(v, f reg.VecVirtual) { build.VROUNDPS(operand.Imm(8), v, f) }
+
+// An element is a type of numbers in memory, and how a vector of them becomes float32.
+type element struct {
+	suffix string // of the names of kernels
+	word   string // its Go type
+	shift  uint64 // the logarithm of its size
+	load   func(m operand.Mem, v reg.VecVirtual)
+	// loadMasked reads the lanes of the mask and sets the others to zero. AVX-512 only.
+	loadMasked func(m operand.Mem, mask reg.OpmaskVirtual, v reg.VecVirtual)
+}
+
+var f32 = element{
+	word: "float32", shift: 2,
+	load:       func(m operand.Mem, v reg.VecVirtual) { build.VMOVUPS(m, v) },
+	loadMasked: func(m operand.Mem, mask reg.OpmaskVirtual, v reg.VecVirtual) { build.VMOVUPS_Z(m, mask, v) },
+}
+
+// elements are the types of weights and caches.
+var elements = []element{
+	f32,
+	{
+		suffix: "BF16", word: "uint16", shift: 1,
+		load: func(m operand.Mem, v reg.VecVirtual) {
+			build.VPMOVZXWD(m, v)
+			build.VPSLLD(operand.Imm(16), v, v)
+		},
+		loadMasked: func(m operand.Mem, mask reg.OpmaskVirtual, v reg.VecVirtual) {
+			build.VPMOVZXWD_Z(m, mask, v)
+			build.VPSLLD(operand.Imm(16), v, v)
+		},
+	},
+	{
+		suffix: "F16", word: "uint16", shift: 1,
+		load:       func(m operand.Mem, v reg.VecVirtual) { build.VCVTPH2PS(m, v) },
+		loadMasked: func(m operand.Mem, mask reg.OpmaskVirtual, v reg.VecVirtual) { build.VCVTPH2PS_Z(m, mask, v) },
+	},
+}
 
 // constants are vectors in memory of one value in every lane, by their bits.
 var constants = map[uint32]operand.Mem{}

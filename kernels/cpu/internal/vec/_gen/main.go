@@ -22,11 +22,11 @@ func main() {
 	}
 	build.ConstraintExpr("!noasm")
 	for _, set := range []isa{avx512{}, avx2{}} {
-		for _, bf16 := range []bool{false, true} {
-			panel(set, bf16)
-			vector(set, bf16)
-			single(set, bf16)
-			weightedRows(set, bf16)
+		for _, e := range elements {
+			panel(set, e)
+			vector(set, e)
+			single(set, e)
+			weightedRows(set, e)
 		}
 		elementwise(set)
 	}

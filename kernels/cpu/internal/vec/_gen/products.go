@@ -14,7 +14,7 @@ import (
 // A dot is a loop over k that accumulates rows of X times rows of W.
 type dot struct {
 	set  isa
-	bf16 bool
+	elem element // of W
 	x, w rows
 	n    reg.GPVirtual // elements left
 	next rows          // of W, to be asked for ahead of their use where W is read once
@@ -44,16 +44,8 @@ func loadRows(param string, shift uint64) rows {
 	return r
 }
 
-// shift is the logarithm of the size of an element of W.
-func (d *dot) shift() uint64 {
-	if d.bf16 {
-		return 1
-	}
-	return 2
-}
-
 // step accumulates one vector of each row.
-func (d *dot) step(loadX func(Mem, reg.VecVirtual), loadW func(Mem, reg.VecVirtual)) {
+func (d *dot) step(loadX, loadW func(Mem, reg.VecVirtual)) {
 	xs := make([]reg.VecVirtual, len(d.acc))
 	for i := range xs {
 		xs[i] = d.set.vec()
@@ -79,18 +71,14 @@ func (d *dot) run(label string) {
 			d.set.zero(d.acc[i][j])
 		}
 	}
-	loadW := d.set.load
-	if d.bf16 {
-		loadW = d.set.loadBF16
-	}
 	SUBQ(Imm(uint64(lanes)), d.n)
 	JL(LabelRef(label + "tail"))
 	Label(label + "loop")
-	d.step(d.set.load, loadW)
+	d.step(f32.load, d.elem.load)
 	ADDQ(I32(int32(4*lanes)), d.x.p)
-	ADDQ(I32(int32(lanes<<d.shift())), d.w.p)
+	ADDQ(I32(int32(lanes<<d.elem.shift)), d.w.p)
 	if d.next.p != nil {
-		ADDQ(I32(int32(lanes<<d.shift())), d.next.p)
+		ADDQ(I32(int32(lanes<<d.elem.shift)), d.next.p)
 	}
 	SUBQ(Imm(uint64(lanes)), d.n)
 	JGE(LabelRef(label + "loop"))
@@ -100,15 +88,8 @@ func (d *dot) run(label string) {
 		JZ(LabelRef(label + "done"))
 		mask := maskOf(d.n)
 		d.step(
-			func(m Mem, v reg.VecVirtual) { VMOVUPS_Z(m, mask, v) },
-			func(m Mem, v reg.VecVirtual) {
-				if d.bf16 {
-					VPMOVZXWD_Z(m, mask, v)
-					VPSLLD(Imm(16), v, v)
-				} else {
-					VMOVUPS_Z(m, mask, v)
-				}
-			})
+			func(m Mem, v reg.VecVirtual) { f32.loadMasked(m, mask, v) },
+			func(m Mem, v reg.VecVirtual) { d.elem.loadMasked(m, mask, v) })
 		Label(label + "done")
 	}
 }
@@ -129,18 +110,15 @@ func maskOf(n reg.GPVirtual) reg.OpmaskVirtual {
 //
 // C[i,j] = X[i]·W[j] for four rows of X (two with AVX2) and 4·quads rows of W. Leading
 // dimensions are in elements.
-func panel(set isa, bf16 bool) {
-	word, suffix, m := "float32", "", 4
-	if bf16 {
-		word, suffix = "uint16", "BF16"
-	}
+func panel(set isa, e element) {
+	m := 4
 	if set.lanes() == 8 {
 		m = 2
 	}
-	TEXT("panel"+suffix+set.name(), NOSPLIT, "func(c *float32, ldc int, x *float32, ldx int, w *"+word+", ldw, quads, k int)")
+	TEXT("panel"+e.suffix+set.name(), NOSPLIT, "func(c *float32, ldc int, x *float32, ldx int, w *"+e.word+", ldw, quads, k int)")
 	Pragma("noescape")
-	d := newDot(set, bf16, m, 4)
-	d.x, d.w = loadRows("ldx", 2), loadRows("ldw", d.shift())
+	d := newDot(set, e, m, 4)
+	d.x, d.w = loadRows("ldx", 2), loadRows("ldw", e.shift)
 	c, w0 := Load(Param("c"), GP64()).(reg.GPVirtual), Load(Param("w"), GP64()).(reg.GPVirtual)
 	quads := Load(Param("quads"), GP64()).(reg.GPVirtual)
 	Label("quad")
@@ -157,8 +135,8 @@ func panel(set isa, bf16 bool) {
 	RET()
 }
 
-func newDot(set isa, bf16 bool, m, n int) *dot {
-	d := &dot{set: set, bf16: bf16, n: GP64()}
+func newDot(set isa, e element, m, n int) *dot {
+	d := &dot{set: set, elem: e, n: GP64()}
 	for range m {
 		row := make([]reg.VecVirtual, n)
 		for j := range row {
@@ -249,15 +227,11 @@ func foldQuad(v []reg.VecVirtual) reg.VecVirtual {
 //	func vector…(c, x *float32, w *T, ldw, quads, k int)
 //
 // c[j] = x·W[j] for 4·quads rows of W. The next four rows are asked for ahead of their use.
-func vector(set isa, bf16 bool) {
-	word, suffix := "float32", ""
-	if bf16 {
-		word, suffix = "uint16", "BF16"
-	}
-	TEXT("vector"+suffix+set.name(), NOSPLIT, "func(c, x *float32, w *"+word+", ldw, quads, k int)")
+func vector(set isa, e element) {
+	TEXT("vector"+e.suffix+set.name(), NOSPLIT, "func(c, x *float32, w *"+e.word+", ldw, quads, k int)")
 	Pragma("noescape")
-	d := newDot(set, bf16, 1, 4)
-	d.x.p, d.w = GP64(), loadRows("ldw", d.shift())
+	d := newDot(set, e, 1, 4)
+	d.x.p, d.w = GP64(), loadRows("ldw", e.shift)
 	d.next = d.w
 	d.next.p = GP64()
 	c, w0 := Load(Param("c"), GP64()).(reg.GPVirtual), Load(Param("w"), GP64()).(reg.GPVirtual)
@@ -297,14 +271,10 @@ func foldRow(set isa, v []reg.VecVirtual) reg.Register {
 //	func single…(x *float32, w *T, k int) float32
 //
 // x·w.
-func single(set isa, bf16 bool) {
-	word, suffix := "float32", ""
-	if bf16 {
-		word, suffix = "uint16", "BF16"
-	}
-	TEXT("single"+suffix+set.name(), NOSPLIT, "func(x *float32, w *"+word+", k int) float32")
+func single(set isa, e element) {
+	TEXT("single"+e.suffix+set.name(), NOSPLIT, "func(x *float32, w *"+e.word+", k int) float32")
 	Pragma("noescape")
-	d := newDot(set, bf16, 1, 1)
+	d := newDot(set, e, 1, 1)
 	d.x.p = Load(Param("x"), GP64()).(reg.GPVirtual)
 	d.w.p = Load(Param("w"), GP64()).(reg.GPVirtual)
 	Load(Param("k"), d.n)
@@ -329,22 +299,12 @@ func resultMem() Mem {
 //	func weightedRows…(y, p *float32, v *T, ldv, n, blocks int)
 //
 // y = Σ_i p[i]·V[i] for n rows and blocks·lanes columns, summed in the order of i.
-func weightedRows(set isa, bf16 bool) {
-	word, suffix, size := "float32", "", 4
-	load := set.load
-	if bf16 {
-		word, suffix, size = "uint16", "BF16", 2
-		load = set.loadBF16
-	}
-	TEXT("weightedRows"+suffix+set.name(), NOSPLIT, "func(y, p *float32, v *"+word+", ldv, n, blocks int)")
+func weightedRows(set isa, e element) {
+	TEXT("weightedRows"+e.suffix+set.name(), NOSPLIT, "func(y, p *float32, v *"+e.word+", ldv, n, blocks int)")
 	Pragma("noescape")
 	y, v0 := Load(Param("y"), GP64()).(reg.GPVirtual), Load(Param("v"), GP64()).(reg.GPVirtual)
 	ldv, blocks := Load(Param("ldv"), GP64()).(reg.GPVirtual), Load(Param("blocks"), GP64()).(reg.GPVirtual)
-	if bf16 {
-		SHLQ(Imm(1), ldv)
-	} else {
-		SHLQ(Imm(2), ldv)
-	}
+	SHLQ(Imm(e.shift), ldv)
 	// Four columns of vectors at a time, and what is left one by one.
 	for _, width := range []int{4, 1} {
 		label := map[int]string{4: "four", 1: "one"}[width]
@@ -365,7 +325,7 @@ func weightedRows(set isa, bf16 bool) {
 		VBROADCASTSS(Mem{Base: p}, w)
 		for i := range acc {
 			row := set.vec()
-			load(Mem{Base: v, Disp: i * set.lanes() * size}, row)
+			e.load(Mem{Base: v, Disp: i * set.lanes() << e.shift}, row)
 			VFMADD231PS(row, w, acc[i])
 		}
 		ADDQ(Imm(4), p)
@@ -376,7 +336,7 @@ func weightedRows(set isa, bf16 bool) {
 			VMOVUPS(acc[i], Mem{Base: y, Disp: 4 * i * set.lanes()})
 		}
 		ADDQ(I32(int32(4*width*set.lanes())), y)
-		ADDQ(I32(int32(size*width*set.lanes())), v0)
+		ADDQ(I32(int32(width*set.lanes()<<e.shift)), v0)
 		SUBQ(Imm(uint64(width)), blocks)
 		JMP(LabelRef(label))
 		Label(label + "done")
