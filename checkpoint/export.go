@@ -88,10 +88,7 @@ func (e Export) fill(dir string, dev kernels.Device, m *arch.Model, f *family, c
 
 // exported is the tensor of p, a part of the Param src.
 func exported(dev kernels.Device, src kernels.Mat, p part) output {
-	dtype := "F32"
-	if src.Type == kernels.BF16 {
-		dtype = "BF16"
-	}
+	dtype := dtypeOf(src.Type)
 	size, _ := byteSize(dtype, p.shape) // p.shape is that of a matrix in memory
 	width := int(src.Type.Size())
 	return output{p.tensor, dtype, p.shape, size, func(w io.Writer) error {

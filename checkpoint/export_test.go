@@ -61,7 +61,7 @@ func roundTrip(t *testing.T, dev kernels.Device, m *arch.Model, types arch.Types
 	return dir, back
 }
 
-// Models of all families, of both types, come back bit for bit, with the tensors that the
+// Models of all families, of all types, come back bit for bit, with the tensors that the
 // reference's file has.
 func TestExportGolden(t *testing.T) {
 	needGolden(t)
@@ -71,7 +71,7 @@ func TestExportGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, types := range []arch.Types{{}, {Weights: kernels.BF16, Cache: kernels.BF16}} {
+		for _, types := range []arch.Types{{}, {Weights: kernels.BF16, Cache: kernels.BF16}, {Weights: kernels.F16, Cache: kernels.F16}} {
 			m, err := c.Load(dev, types)
 			if err != nil {
 				t.Fatal(err)
@@ -127,7 +127,7 @@ func TestExportOddModels(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		for _, types := range []arch.Types{{}, {Weights: kernels.BF16}} {
+		for _, types := range []arch.Types{{}, {Weights: kernels.BF16}, {Weights: kernels.F16}} {
 			m, err := arch.New(c, dev, types)
 			if err != nil {
 				t.Fatal(err)

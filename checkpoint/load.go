@@ -21,7 +21,8 @@ func load(dev kernels.Device, dst kernels.Mat, t Tensor, runs []run) error {
 		return err
 	}
 	width := int(widths[t.DType] / 8)
-	same := t.DType == "F32" && dst.Type == kernels.F32 || t.DType == "BF16" && dst.Type == kernels.BF16
+	typ, known := typeOf(t.DType)
+	same := known && typ == dst.Type
 	var buffer []float32
 	for _, r := range runs {
 		if same {
@@ -64,7 +65,7 @@ func widen(dst []float32, dtype string, data []byte) ([]float32, error) {
 		}
 	case "F16":
 		for ; len(data) >= 2; data = data[2:] {
-			dst = append(dst, fromF16(binary.LittleEndian.Uint16(data)))
+			dst = append(dst, kernels.FromF16(binary.LittleEndian.Uint16(data)))
 		}
 	default:
 		return dst, fmt.Errorf("it is %s, want F32, F16 or BF16", dtype)

@@ -213,8 +213,10 @@ func (c *Checkpoint) Check(w *Weights) (ignored []string, err error) {
 				bad.add(p.tensor, "missing", "%v", p.shape)
 			case !slices.Equal(t.Shape, p.shape):
 				bad.add(t.Name, "wrong", "is %v, want %v", t.Shape, p.shape)
-			case !loadable(t.DType):
-				bad.add(t.Name, "wrong", "is %s, want F32, F16 or BF16", t.DType)
+			default:
+				if _, loads := typeOf(t.DType); !loads {
+					bad.add(t.Name, "wrong", "is %s, want F32, F16 or BF16", t.DType)
+				}
 			}
 		}
 	}
@@ -236,10 +238,6 @@ func (c *Checkpoint) Check(w *Weights) (ignored []string, err error) {
 		return ignored, bad
 	}
 	return ignored, nil
-}
-
-func loadable(dtype string) bool {
-	return dtype == "F32" || dtype == "F16" || dtype == "BF16"
 }
 
 // equal tells whether two tensors hold the same values.

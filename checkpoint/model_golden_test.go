@@ -227,14 +227,29 @@ func TestGoldenLogits(t *testing.T) {
 				}
 				g := loadGolden(t, openCPU(t), path, Options{})
 				t.Logf("%s/%s on cpu: %s", family, filepath.Base(path), g.compare(t, expect(t, family, expected), "logits"))
-				if strings.Contains(path, "bf16") { // kept as they are, the weights are the same numbers
-					g := loadGoldenAs(t, openCPU(t), path, Options{}, arch.Types{Weights: kernels.BF16})
-					t.Logf("%s/%s on cpu, kept bf16: %s", family, filepath.Base(path), g.compare(t, expect(t, family, expected), "logits"))
+				for half, kept := range map[string]kernels.Type{"fp16": kernels.F16, "bf16": kernels.BF16} {
+					if strings.Contains(filepath.Base(path), half) { // kept as they are, the weights are the same numbers
+						wantTypes(t, path, kept)
+						g := loadGoldenAs(t, openCPU(t), path, Options{}, arch.Types{Weights: kept})
+						t.Logf("%s/%s on cpu, kept %v: %s", family, filepath.Base(path), kept, g.compare(t, expect(t, family, expected), "logits"))
+					}
 				}
 			}
 			g := loadGolden(t, ref.New(), filepath.Join(golden, family), Options{})
 			t.Logf("%s on ref: %s", family, g.compare(t, expect(t, family, "expected.safetensors"), "logits"))
 		})
+	}
+}
+
+// wantTypes wants the matrices of the checkpoint at path to be of the types in want.
+func wantTypes(t *testing.T, path string, want ...kernels.Type) {
+	t.Helper()
+	c, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if types, err := c.MatrixTypes(); err != nil || !slices.Equal(types, want) {
+		t.Errorf("%s: matrices of %v, %v; want %v", path, types, err, want)
 	}
 }
 

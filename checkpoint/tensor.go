@@ -6,6 +6,8 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+
+	"quadrant/kernels"
 )
 
 // A Tensor is an array of numbers in a file, under its name there. Data is row-major and
@@ -81,7 +83,7 @@ func (t Tensor) Float32s() ([]float32, error) {
 	case "F32":
 		return convert(t, 4, func(i int) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(d[i:])) }), nil
 	case "F16":
-		return convert(t, 2, func(i int) float32 { return fromF16(binary.LittleEndian.Uint16(d[i:])) }), nil
+		return convert(t, 2, func(i int) float32 { return kernels.FromF16(binary.LittleEndian.Uint16(d[i:])) }), nil
 	case "BF16":
 		return convert(t, 2, func(i int) float32 {
 			return math.Float32frombits(uint32(binary.LittleEndian.Uint16(d[i:])) << 16)
@@ -208,16 +210,4 @@ func elements(shape []int) (int, error) {
 		return 0, nil
 	}
 	return int(product), nil
-}
-
-// fromF16 widens an IEEE 754 half, exactly; a NaN keeps its payload.
-func fromF16(h uint16) float32 {
-	sign, exp, frac := uint32(h>>15)<<31, uint32(h>>10&0x1f), uint32(h&0x3ff)
-	switch exp {
-	case 0x1f: // infinity or NaN
-		return math.Float32frombits(sign | 0xff<<23 | frac<<13)
-	case 0: // zero or subnormal: frac × 2^-24, which float32 holds as a normal number
-		return math.Float32frombits(sign | math.Float32bits(float32(frac)*(1.0/(1<<24))))
-	}
-	return math.Float32frombits(sign | (exp+127-15)<<23 | frac<<13)
 }

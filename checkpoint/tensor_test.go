@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"quadrant/kernels"
 )
 
 func bytesOf(t *testing.T, values any) []byte {
@@ -117,7 +119,7 @@ func TestHalf(t *testing.T) {
 		if h>>15 == 1 {
 			want = math.Copysign(want, -1)
 		}
-		got := fromF16(uint16(h))
+		got := kernels.FromF16(uint16(h))
 		if want != want {
 			if got == got {
 				t.Fatalf("%#04x is %v, want NaN", h, got)

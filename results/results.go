@@ -41,7 +41,7 @@ type Subject struct {
 	Family  string  `json:"family"` // "transformer", "mamba", "transformer-moe", "mamba-moe" or "hybrid"
 	Total   int64   `json:"params_total"`
 	Active  int64   `json:"params_active"` // per token
-	DType   string  `json:"dtype"`         // of the weight matrices: "f32", "bf16"
+	DType   string  `json:"dtype"`         // of the weight matrices: "f32", "bf16", "f16"
 	Weights string  `json:"weights"`       // where their values are from: "random, seed 1"
 	Outline []Group `json:"outline,omitempty"`
 }

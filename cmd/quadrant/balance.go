@@ -64,7 +64,7 @@ the standard library.`,
 	f.IntVar(&o.tokens, "tokens", 32768, "tokens to read")
 	f.IntVar(&o.window, "window", 512, "tokens after which a sequence starts afresh")
 	f.StringVar(&o.phase, "phase", "inference", "how routers choose: inference, training")
-	f.StringVar(&o.dtype, "dtype", "f32", "type of weights and KV cache: f32, bf16")
+	f.StringVar(&o.dtype, "dtype", "", "type of weights and KV cache: "+dtypeUsage)
 	f.StringVar(&format, "format", "table", "of the output: "+reports.Formats())
 	f.StringVar(&out, "out", "", "file to append the counts to, as JSON lines")
 	return cmd
@@ -89,10 +89,11 @@ func (a *app) balance(ctx context.Context, o balanceOptions, s *sink) error {
 	if err != nil {
 		return err
 	}
-	types, err := parseTypes(o.dtype)
+	chosen, err := a.typesOf(p, o.dtype)
 	if err != nil {
 		return err
 	}
+	types := chosen.types
 	subject, err := a.subject(p, types)
 	if err != nil {
 		return err

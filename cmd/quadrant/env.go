@@ -117,7 +117,7 @@ func checkMemory(what string, need int64) error {
 	if free < 0 || need <= free {
 		return nil
 	}
-	return fmt.Errorf("%s needs %.1f GiB of memory and %.1f GiB are free: take --dtype bf16, a smaller model or shorter sequences",
+	return fmt.Errorf("%s needs %.1f GiB of memory and %.1f GiB are free: take --dtype bf16 or f16, a smaller model or shorter sequences",
 		what, gib(need), gib(free))
 }
 

@@ -41,20 +41,21 @@ Families: ` + strings.Join(checkpoint.Families(), ", ") + `. Matrices are writte
 	f := cmd.Flags()
 	f.StringVar(&o.model, "model", "", "preset, YAML file or checkpoint folder")
 	f.StringVar(&o.out, "out", "", "folder to write; it must not exist, or be empty")
-	f.StringVar(&o.dtype, "dtype", "f32", "type of the matrices: f32, bf16")
+	f.StringVar(&o.dtype, "dtype", "", "type of the matrices: "+dtypeUsage)
 	f.StringVar(&o.family, "family", "", "format to write; none is the checkpoint's own, or the first that fits")
 	return cmd
 }
 
 func (a *app) export(o exportOptions) error {
-	types, err := parseTypes(o.dtype)
-	if err != nil {
-		return err
-	}
 	p, err := findModel(o.model)
 	if err != nil {
 		return err
 	}
+	chosen, err := a.typesOf(p, o.dtype)
+	if err != nil {
+		return err
+	}
+	types := chosen.types
 	subject, err := a.subject(p, types)
 	if err != nil {
 		return err

@@ -9,8 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"quadrant/arch"
-	"quadrant/configs"
 	"quadrant/flops"
 	"quadrant/reports"
 )
@@ -78,7 +76,7 @@ do not exist yet to be counted.`,
 	f.IntVar(&o.tokens, "tokens", 1, "tokens of each sequence counted")
 	f.IntVar(&o.batch, "batch", 1, "sequences")
 	f.StringVar(&o.convention, "convention", "exact", "what is counted: exact, paper or gu9")
-	f.StringVar(&o.dtype, "dtype", "f32", "type of weights and KV cache: f32, bf16")
+	f.StringVar(&o.dtype, "dtype", "", "type of weights and KV cache: "+dtypeUsage)
 	f.StringVar(&format, "format", "table", "of the output: "+reports.Formats())
 	f.StringVar(&out, "out", "", "file to write instead of standard output")
 	return cmd
@@ -99,10 +97,6 @@ func (a *app) countRows(o flopsOptions) ([]flopsRow, error) {
 	if err != nil {
 		return nil, misuse(err)
 	}
-	types, err := parseTypes(o.dtype)
-	if err != nil {
-		return nil, err
-	}
 	presets, err := findModels(o.models)
 	if err != nil {
 		return nil, err
@@ -119,7 +113,11 @@ func (a *app) countRows(o flopsOptions) ([]flopsRow, error) {
 		if c != nil {
 			p.Config = c.Config
 		}
-		row, err := countRow(p, o, convention, types)
+		chosen, err := a.typesOf(p, o.dtype)
+		if err != nil {
+			return nil, err
+		}
+		row, err := countRow(chosen, o, convention)
 		if err != nil {
 			return nil, err
 		}
@@ -128,14 +126,14 @@ func (a *app) countRows(o flopsOptions) ([]flopsRow, error) {
 	return rows, nil
 }
 
-func countRow(p configs.Preset, o flopsOptions, c flops.Convention, types arch.Types) (flopsRow, error) {
-	t, err := flops.Count(p.Config, flops.Work{Seqs: o.batch, Context: o.prompt, Tokens: o.tokens, Types: types, Convention: c})
+func countRow(p typed, o flopsOptions, c flops.Convention) (flopsRow, error) {
+	t, err := flops.Count(p.Config, flops.Work{Seqs: o.batch, Context: o.prompt, Tokens: o.tokens, Types: p.types, Convention: c})
 	return flopsRow{
 		Model: p.Name, Family: string(p.Config.Family()), Convention: c.Name, Prompt: o.prompt, Tokens: o.tokens, Batch: o.batch,
 		ParamsTotal: t.Params.Total, ParamsActive: t.Params.Active, Forward: t.FLOPs,
 		Training:       flops.TrainingFactor * float64(t.FLOPs) / float64(o.tokens*o.batch),
 		TrainingMethod: fmt.Sprintf("%d x forward", flops.TrainingFactor),
-		StateBytes:     t.StateBytes, WeightBytes: t.Params.Bytes, WeightsRead: t.Cost.Weight, DType: o.dtype, Parts: t.Parts,
+		StateBytes:     t.StateBytes, WeightBytes: t.Params.Bytes, WeightsRead: t.Cost.Weight, DType: p.types.Weights.String(), Parts: t.Parts,
 	}, err
 }
 

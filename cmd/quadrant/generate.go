@@ -57,7 +57,7 @@ The text goes to standard output, the speed to standard error.`,
 	f.StringVar(&o.tokenizer, "tokenizer", "", "tokenizer.json file, folder that holds one, or bytes; if not given, the model's")
 	f.StringVar(&o.prompt, "prompt", "", "text to continue")
 	f.IntVar(&o.most, "max-tokens", 128, "tokens to generate at most")
-	f.StringVar(&o.dtype, "dtype", "f32", "type of weights and KV cache: f32, bf16")
+	f.StringVar(&o.dtype, "dtype", "", "type of weights and KV cache: "+dtypeUsage)
 	f.Float64Var(&o.sample.Temperature, "temperature", 0, "divides the logits before a token is drawn; 0 takes the likeliest")
 	f.IntVar(&o.sample.TopK, "top-k", 0, "draw from the so many likeliest tokens; 0 is all")
 	f.Float64Var(&o.sample.TopP, "top-p", 1, "draw from the likeliest tokens that together have this probability")
@@ -97,14 +97,15 @@ func (a *app) newGeneration(o generateOptions) (*generation, error) {
 	if o.most < 1 || o.most > maxTokens {
 		return nil, misusef("--max-tokens is %d, want 1 to %d", o.most, maxTokens)
 	}
-	types, err := parseTypes(o.dtype)
-	if err != nil {
-		return nil, err
-	}
 	p, err := findModel(o.model)
 	if err != nil {
 		return nil, err
 	}
+	chosen, err := a.typesOf(p, o.dtype)
+	if err != nil {
+		return nil, err
+	}
+	types := chosen.types
 	if g.tok, err = openTokenizer(p, o.tokenizer); err != nil {
 		return nil, err
 	}

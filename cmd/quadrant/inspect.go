@@ -116,7 +116,15 @@ func inspectTable(c *checkpoint.Checkpoint, w *checkpoint.Weights, ignored []str
 	t.Caption += fmt.Sprintf(" Family %s (%s), architecture %s, %d layers, d_model %d; %s parameters, %s active per token.",
 		c.Family(), c.Project(), c.Config.Family(), len(c.Config.Layers), c.Config.Dim, count(size.Params.Total).Text, count(size.Params.Active).Text)
 	if bad == nil {
-		t.Caption += " It loads."
+		types, err := c.MatrixTypes()
+		if err != nil {
+			return t, err
+		}
+		t.Caption += " It loads, its matrices as " + types[0].String()
+		if len(types) > 1 {
+			t.Caption += fmt.Sprintf(", the type of most bytes of %s", join(types))
+		}
+		t.Caption += "."
 	}
 	return t, nil
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"quadrant/bench"
-	"quadrant/configs"
 	"quadrant/kernels"
 	"quadrant/reports"
 )
@@ -64,7 +63,7 @@ was stopped goes on from there when it is given again.`,
 	f.IntVar(&o.plan.Prompt, "prompt", 128, "tokens of the prompt")
 	f.IntVar(&o.plan.Batch, "batch", 1, "sequences side by side")
 	f.IntVar(&o.plan.Repeats, "repeats", 5, "runs of each model")
-	f.StringVar(&o.dtype, "dtype", "f32", "type of weights and KV cache: f32, bf16")
+	f.StringVar(&o.dtype, "dtype", "", "type of weights and KV cache: "+dtypeUsage)
 	f.StringVar(&format, "format", "table", "of the summary: "+reports.Formats())
 	f.StringVar(&out, "out", "", "file to append every sample to, as JSON lines")
 	return cmd
@@ -93,7 +92,7 @@ func (a *app) latency(ctx context.Context, o latencyOptions, s *sink) error {
 	if len(presets) == 0 {
 		return misuse(errors.New("no models named: --models takes presets or YAML files, by comma"))
 	}
-	types, err := parseTypes(o.dtype)
+	models, err := a.typesOfAll(presets, o.dtype)
 	if err != nil {
 		return err
 	}
@@ -102,21 +101,21 @@ func (a *app) latency(ctx context.Context, o latencyOptions, s *sink) error {
 		return err
 	}
 	var bytes int64
-	for _, p := range presets {
-		n, err := need(p, size{types, o.plan.Batch, o.plan.Prompt + o.plan.Gens[len(o.plan.Gens)-1]})
+	for _, m := range models {
+		n, err := need(m.Preset, size{m.types, o.plan.Batch, o.plan.Prompt + o.plan.Gens[len(o.plan.Gens)-1]})
 		if err != nil {
 			return err
 		}
 		bytes += n
 	}
-	if err := checkMemory(fmt.Sprintf("holding %d models at once", len(presets)), bytes); err != nil {
+	if err := checkMemory(fmt.Sprintf("holding %d models at once", len(models)), bytes); err != nil {
 		return err
 	}
 	ms := bench.Measurer{
 		Device: dev, Env: environment(dev), Clock: time.Now, Have: s.known, Write: s.write,
 		Log: func(format string, args ...any) { a.log.Debug(fmt.Sprintf(format, args...)) },
 	}
-	cases, err := a.cases(dev, presets, o, &ms)
+	cases, err := a.cases(dev, models, o.plan, &ms)
 	if err != nil {
 		return err
 	}
@@ -127,20 +126,16 @@ func (a *app) latency(ctx context.Context, o latencyOptions, s *sink) error {
 }
 
 // cases builds the models, unless all their runs are known.
-func (a *app) cases(dev kernels.Device, presets []configs.Preset, o latencyOptions, ms *bench.Measurer) ([]bench.Case, error) {
-	types, err := parseTypes(o.dtype)
-	if err != nil {
-		return nil, err
-	}
+func (a *app) cases(dev kernels.Device, models []typed, plan bench.Plan, ms *bench.Measurer) ([]bench.Case, error) {
 	var cases []bench.Case
-	for _, p := range presets {
-		subject, err := a.subject(p, types)
+	for _, m := range models {
+		subject, err := a.subject(m.Preset, m.types)
 		if err != nil {
 			return nil, err
 		}
 		c := bench.Case{Subject: subject}
-		if !ms.Known(c, o.plan) {
-			if c.Model, err = a.build(dev, p, types); err != nil {
+		if !ms.Known(c, plan) {
+			if c.Model, err = a.build(dev, m.Preset, m.types); err != nil {
 				return nil, err
 			}
 		}

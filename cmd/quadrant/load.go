@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 
 	"quadrant/arch"
 	"quadrant/checkpoint"
@@ -102,9 +103,65 @@ type size struct {
 	seqs, maxLen int
 }
 
+// dtypeUsage says what --dtype takes where the model may be a checkpoint.
+const dtypeUsage = "f32, bf16, f16; if not given, a checkpoint's own, and f32 for others"
+
 func parseTypes(dtype string) (arch.Types, error) {
 	t, err := kernels.ParseFloat(dtype)
 	return arch.Types{Weights: t, Cache: t}, misuse(err)
+}
+
+// A typed preset is one with the types that its memory has.
+type typed struct {
+	configs.Preset
+	types arch.Types
+}
+
+// typesOf gives p the types that --dtype says or, where it was not given, those of its
+// checkpoint: the type of most bytes of the matrices. Others, and a config.json without
+// weights, are F32.
+func (a *app) typesOf(p configs.Preset, dtype string) (typed, error) {
+	if dtype != "" {
+		types, err := parseTypes(dtype)
+		return typed{p, types}, err
+	}
+	c, err := a.checkpointOf(p)
+	if c == nil || err != nil {
+		return typed{p, arch.Types{}}, err
+	}
+	if _, err := checkpoint.FindWeights(c.Path); err != nil {
+		return typed{p, arch.Types{}}, nil
+	}
+	all, err := c.MatrixTypes()
+	if len(all) == 0 || err != nil {
+		return typed{p, arch.Types{}}, err
+	}
+	if len(all) > 1 {
+		a.log.Info(fmt.Sprintf("%s has matrices of %s: all are kept as %v, the type of most bytes; --dtype chooses another", p.Name, join(all), all[0]))
+	}
+	return typed{p, arch.Types{Weights: all[0], Cache: all[0]}}, nil
+}
+
+// typesOfAll is typesOf for a list.
+func (a *app) typesOfAll(presets []configs.Preset, dtype string) ([]typed, error) {
+	var all []typed
+	for _, p := range presets {
+		t, err := a.typesOf(p, dtype)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	return all, nil
+}
+
+// join lists types in words: "f16 and f32".
+func join(types []kernels.Type) string {
+	var names []string
+	for _, t := range types {
+		names = append(names, t.String())
+	}
+	return strings.Join(names, " and ")
 }
 
 // need is the bytes that a model takes, without scratch.

@@ -48,7 +48,7 @@ so that another implementation can be compared number by number.`,
 	f := cmd.Flags()
 	f.StringVar(&model, "model", "", "preset, YAML file or checkpoint folder")
 	f.StringArrayVar(&ids, "ids", nil, "token ids of a sequence, by comma; once per sequence")
-	f.StringVar(&dtype, "dtype", "f32", "type of the weights: f32, bf16")
+	f.StringVar(&dtype, "dtype", "", "type of weights and KV cache: "+dtypeUsage)
 	f.StringVar(&out, "out", "", "safetensors file to write")
 	return cmd
 }
@@ -81,10 +81,11 @@ func (a *app) logits(model, dtype string, seqs [][]int32, out string) error {
 	if err != nil {
 		return err
 	}
-	types, err := parseTypes(dtype)
+	chosen, err := a.typesOf(p, dtype)
 	if err != nil {
 		return err
 	}
+	types := chosen.types
 	flat := slices.Concat(seqs...)
 	if err := p.Config.CheckIDs(flat); err != nil {
 		return fmt.Errorf("%s: %w", p.Name, err)
@@ -115,7 +116,7 @@ func (a *app) logits(model, dtype string, seqs [][]int32, out string) error {
 		return err
 	}
 	return checkpoint.WriteSafetensors(out, tensors, map[string]string{
-		"model": p.Name, "weights": subject.Weights, "dtype": dtype, "device": dev.Name(),
+		"model": p.Name, "weights": subject.Weights, "dtype": subject.DType, "device": dev.Name(),
 	})
 }
 

@@ -36,7 +36,7 @@ every --model takes one.`,
 	}
 	cmd.Flags().StringVar(&format, "format", "table", "of the output: "+reports.Formats())
 	cmd.Flags().StringVar(&out, "out", "", "file to write instead of standard output")
-	cmd.Flags().StringVar(&dtype, "dtype", "f32", "type of weights and KV cache: f32, bf16")
+	cmd.Flags().StringVar(&dtype, "dtype", "f32", "type of weights and KV cache: f32, bf16, f16")
 	return cmd
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +28,7 @@ func TestScripts(t *testing.T) {
 			"exitcode":   exitCode,
 			"cut":        cut,
 			"samelogits": sameLogits,
+			"mix":        mix,
 		},
 		Setup: func(e *testscript.Env) error {
 			dir, err := filepath.Abs("../../../shared/golden")
@@ -82,4 +84,28 @@ func sameLogits(ts *testscript.TestScript, neg bool, args []string) {
 	if (data[0] == data[1]) == neg {
 		ts.Fatalf("the logits of %s are equal: %v", strings.Join(args, " and "), data[0] == data[1])
 	}
+}
+
+// mix makes of two checkpoints of one model a third, with the embedding of the first and all
+// else of the second.
+func mix(ts *testscript.TestScript, _ bool, args []string) {
+	var files [2]*checkpoint.Safetensors
+	for i := range files {
+		f, err := checkpoint.ReadSafetensors(filepath.Join(ts.MkAbs(args[i]), "model.safetensors"))
+		ts.Check(err)
+		defer f.Close()
+		files[i] = f
+	}
+	tensors := slices.Clone(files[1].Tensors)
+	for i, t := range tensors {
+		if strings.Contains(t.Name, "embedding") {
+			tensors[i], _ = files[0].Tensor(t.Name)
+		}
+	}
+	out := ts.MkAbs(args[2])
+	ts.Check(os.Mkdir(out, 0o777))
+	config, err := os.ReadFile(filepath.Join(ts.MkAbs(args[1]), "config.json"))
+	ts.Check(err)
+	ts.Check(os.WriteFile(filepath.Join(out, "config.json"), config, 0o666))
+	ts.Check(checkpoint.WriteSafetensors(filepath.Join(out, "model.safetensors"), tensors, nil))
 }
