@@ -102,7 +102,11 @@ func (a *app) balance(ctx context.Context, o balanceOptions, s *sink) error {
 	if err != nil {
 		return err
 	}
-	if err := checkMemory(p.Name, bytes); err != nil {
+	dev, err := a.openDevice()
+	if err != nil {
+		return err
+	}
+	if err := checkMemory(dev, p.Name, bytes); err != nil {
 		return err
 	}
 	c, err := openCorpus(ctx, o.corpus)
@@ -119,10 +123,6 @@ func (a *app) balance(ctx context.Context, o balanceOptions, s *sink) error {
 	}
 	if len(ids) < o.tokens {
 		a.log.Warn("the corpus has fewer tokens than asked for", "corpus", c.Name, "has", len(ids), "asked", o.tokens)
-	}
-	dev, err := a.openDevice()
-	if err != nil {
-		return err
 	}
 	of := func(layer int, loads ...float64) results.Result {
 		return results.Result{

@@ -107,30 +107,44 @@ func sourceTree() string {
 	return ""
 }
 
-// checkMemory returns an error if a model of the given bytes does not fit what the machine
-// has free, where that is known: a clear refusal is better than being killed half-way.
-func checkMemory(what string, need int64) error {
+// checkMemory returns an error if a model of the given bytes does not fit what dev has
+// free, where that is known: a clear refusal is better than being killed half-way. A device
+// without memory of its own, and nil, have the machine's.
+func checkMemory(dev kernels.Device, what string, need int64) error {
 	if need > 1<<30 {
 		debug.FreeOSMemory() // models that a command has done with are not in the way
 	}
-	free := freeMemory()
+	free, where := freeMemory(), "memory"
+	if d, ok := dev.(interface{ FreeMemory() (int64, error) }); ok {
+		var err error
+		if free, err = d.FreeMemory(); err != nil {
+			return fmt.Errorf("the free memory of %s: %w", dev.Name(), err)
+		}
+		where += " on " + dev.Name()
+	}
 	if free < 0 || need <= free {
 		return nil
 	}
-	return fmt.Errorf("%s needs %.1f GiB of memory and %.1f GiB are free: take --dtype bf16 or f16, a smaller model or shorter sequences",
-		what, gib(need), gib(free))
+	return fmt.Errorf("%s needs %.1f GiB of %s and %.1f GiB are free: take --dtype bf16 or f16, a smaller model or shorter sequences",
+		what, gib(need), where, gib(free))
 }
 
 func gib(bytes int64) float64 { return float64(bytes) / (1 << 30) }
 
 // freeMemory is the bytes that can be had without swapping, or -1 where that is unknown.
-func freeMemory() int64 {
+func freeMemory() int64 { return meminfo("MemAvailable:") }
+
+// totalMemory is the bytes that this machine has, or -1 where that is unknown.
+func totalMemory() int64 { return meminfo("MemTotal:") }
+
+// meminfo is a line of Linux's /proc/meminfo in bytes, or -1.
+func meminfo(key string) int64 {
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
 		return -1
 	}
 	for line := range strings.Lines(string(text)) {
-		if fields := strings.Fields(line); len(fields) >= 2 && fields[0] == "MemAvailable:" {
+		if fields := strings.Fields(line); len(fields) >= 2 && fields[0] == key {
 			if kib, err := strconv.ParseInt(fields[1], 10, 64); err == nil {
 				return kib << 10
 			}

@@ -79,7 +79,7 @@ func (a *app) export(o exportOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := checkMemory(p.Name, bytes); err != nil {
+	if err := checkMemory(nil, p.Name, bytes); err != nil {
 		return err
 	}
 	dev, err := a.openDevice()

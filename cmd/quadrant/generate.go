@@ -117,14 +117,14 @@ func (a *app) newGeneration(o generateOptions) (*generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkMemory(fmt.Sprintf("%s with %d tokens of prompt and %d to generate", p.Name, len(g.prompt), o.most), bytes); err != nil {
+	if g.dev, err = a.openDevice(); err != nil {
+		return nil, err
+	}
+	if err := checkMemory(g.dev, fmt.Sprintf("%s with %d tokens of prompt and %d to generate", p.Name, len(g.prompt), o.most), bytes); err != nil {
 		return nil, err
 	}
 	subject, err := a.subject(p, types)
 	if err != nil {
-		return nil, err
-	}
-	if g.dev, err = a.openDevice(); err != nil {
 		return nil, err
 	}
 	m, err := a.build(g.dev, p, types)

@@ -108,7 +108,7 @@ func (a *app) latency(ctx context.Context, o latencyOptions, s *sink) error {
 		}
 		bytes += n
 	}
-	if err := checkMemory(fmt.Sprintf("holding %d models at once", len(models)), bytes); err != nil {
+	if err := checkMemory(dev, fmt.Sprintf("holding %d models at once", len(models)), bytes); err != nil {
 		return err
 	}
 	ms := bench.Measurer{

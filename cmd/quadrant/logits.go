@@ -95,11 +95,11 @@ func (a *app) logits(model, dtype string, seqs [][]int32, out string) error {
 	if err != nil {
 		return err
 	}
-	if err := checkMemory(p.Name, bytes+4*int64(len(flat))*int64(p.Config.Vocab)); err != nil {
-		return err
-	}
 	dev, err := a.openDevice()
 	if err != nil {
+		return err
+	}
+	if err := checkMemory(dev, p.Name, bytes+4*int64(len(flat))*int64(p.Config.Vocab)); err != nil {
 		return err
 	}
 	subject, err := a.subject(p, types)

@@ -27,8 +27,9 @@ var mayImport = map[string][]string{
 	"kernels/cpu":         {"kernels", "kernels/cpu/internal/vec"},
 	"kernels/cuda":        {"kernels"},
 	"kernels/cuda/ptxsim": {"kernels"},
+	"kernels/cuda/nvidia": {"kernels/cuda"},
 	"kernels/kerneltest":  {"kernels", "kernels/ref"},
-	"kernels/device":      {"kernels", "kernels/cpu", "kernels/ref"},
+	"kernels/device":      {"kernels", "kernels/cpu", "kernels/cuda", "kernels/cuda/nvidia", "kernels/ref"},
 	"arch":                {"internal/enum", "kernels"},
 	"configs":             {"arch", "internal/enum"},
 	"checkpoint":          {"arch", "internal/atomicfile", "kernels"},
@@ -78,6 +79,33 @@ func TestPlotIsImportedInOneRoom(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The binding to the GPU's driver is imported in one file, behind a build tag.
+func TestDriverIsImportedInOneFile(t *testing.T) {
+	const binding = "gorgonia.org/cu"
+	var files []string
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, imp := range f.Imports {
+			if name := strings.Trim(imp.Path.Value, "\""); name == binding || strings.HasPrefix(name, binding+"/") {
+				files = append(files, path)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{root + "/kernels/cuda/nvidia/driver.go"}; !slices.Equal(files, want) {
+		t.Errorf("%s is imported in %v, not in %v", binding, files, want)
+	}
 }
 
 // Every op has a definition with its gradient, a cost, a check, an executor of each kind

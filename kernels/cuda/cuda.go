@@ -1,9 +1,9 @@
 // Package cuda is the GPU: a kernels.Device that turns each op into launches of the
 // kernels in kern, which are compiled to PTX and built in.
 //
-// It is pure Go. What it needs of a GPU is a [Driver], nine calls; ptxsim is one that
-// interprets the PTX, so that every kernel is checked on machines without a GPU. A driver
-// of a real one does not exist yet.
+// It is pure Go. What it needs of a GPU is a [Driver], ten calls: nvidia is that of a real
+// one, and ptxsim interprets the PTX, so that every kernel is checked on machines without a
+// GPU.
 //
 // All sums are float32, in an order that depends neither on the rest of the batch nor on
 // how many rows a step has. Nothing is tuned yet: see docs/gpu.md.
@@ -21,7 +21,8 @@ import (
 // order; all but Sync and CopyOut may return before the work is done. Free waits for the
 // work that may use the memory.
 type Driver interface {
-	Name() string // "ptxsim"
+	Name() string // "NVIDIA H200", "ptxsim"
+	Memory() (free, total int64, err error)
 	Load(ptx string) error
 	Alloc(bytes int) (uint64, error) // content unspecified, aligned to 256
 	Free(p uint64) error
@@ -69,6 +70,12 @@ func New(drv Driver) (*Device, error) {
 
 // Name says which driver runs the kernels: "cuda/ptxsim".
 func (d *Device) Name() string { return "cuda/" + d.drv.Name() }
+
+// FreeMemory returns the bytes that can be allocated.
+func (d *Device) FreeMemory() (int64, error) {
+	free, _, err := d.drv.Memory()
+	return free, err
+}
 
 // Close frees all of the device's memory, that of its matrices too.
 func (d *Device) Close() error {

@@ -3,32 +3,59 @@ package device
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"quadrant/kernels"
 	"quadrant/kernels/cpu"
+	"quadrant/kernels/cuda"
+	"quadrant/kernels/cuda/nvidia"
 	"quadrant/kernels/ref"
 )
 
-// Names are the devices that there are here: "cpu" is the fastest variant that this
-// machine runs, "cpu/go" the portable one, "ref" the float64 definition, slow on purpose.
+// Names are the devices that this program can open here: "cpu" is the fastest variant that
+// this machine runs, "cpu/go" the portable one, "ref" the float64 definition, slow on
+// purpose. "cuda:0" stands for the GPUs, 0 and on, of a program that can drive them; whether
+// there is one, [GPUs] finds out.
 func Names() []string {
 	names := []string{"cpu"}
 	for _, v := range cpu.Variants() {
 		names = append(names, "cpu/"+v)
 	}
-	return append(names, "ref")
+	names = append(names, "ref")
+	if nvidia.Built {
+		names = append(names, "cuda:0")
+	}
+	return names
 }
 
+// GPUs describes the devices cuda:0, cuda:1 and so on. The error says why there are none.
+func GPUs() ([]nvidia.Info, error) { return nvidia.Devices() }
+
 // Open opens the device called name with the given number of threads (0: one per core),
-// which ref does not use. It never opens another in its place.
+// which ref and GPUs do not use. It never opens another in its place.
 func Open(name string, threads int) (kernels.Device, error) {
 	kind, variant, _ := strings.Cut(name, "/")
+	number, gpu := strings.CutPrefix(name, "cuda:")
 	switch {
 	case kind == "cpu" && (variant != "" || name == "cpu"):
 		return cpu.Open(variant, threads)
 	case name == "ref":
 		return ref.New(), nil
+	case gpu:
+		return openGPU(name, number)
 	}
 	return nil, fmt.Errorf("device %q is unknown: want one of %s", name, strings.Join(Names(), ", "))
+}
+
+func openGPU(name, number string) (kernels.Device, error) {
+	n, err := strconv.ParseUint(number, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("device %q: want cuda: and the number of a GPU, such as cuda:0", name)
+	}
+	drv, err := nvidia.Open(int(n))
+	if err != nil {
+		return nil, fmt.Errorf("device %s: %w", name, err)
+	}
+	return cuda.New(drv)
 }

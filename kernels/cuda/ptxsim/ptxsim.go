@@ -15,6 +15,7 @@ package ptxsim
 import (
 	"errors"
 	"fmt"
+	"math"
 )
 
 // An Order is the order in which blocks, and the warps of a block between two barriers,
@@ -47,6 +48,9 @@ func New(order Order) *Machine {
 
 // Name is "ptxsim".
 func (m *Machine) Name() string { return "ptxsim" }
+
+// Memory is without limit but the host's.
+func (m *Machine) Memory() (free, total int64, err error) { return math.MaxInt64, math.MaxInt64, nil }
 
 // Load reads the kernels of a PTX text.
 func (m *Machine) Load(ptx string) error {

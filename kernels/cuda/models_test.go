@@ -1,0 +1,84 @@
+package cuda_test
+
+import (
+	"math"
+	"testing"
+
+	"quadrant/arch"
+	"quadrant/configs"
+	"quadrant/kernels"
+	"quadrant/kernels/cuda/ptxsim"
+	"quadrant/kernels/ref"
+)
+
+// tiny are presets of the four architectures.
+var tiny = []string{"tiny-transformer", "tiny-mamba", "tiny-transformer-moe", "tiny-mamba-moe"}
+
+// Whole models compute on a GPU what they compute in float64: a prompt, then tokens one by
+// one. The simulator runs one layer of each kind.
+func TestModels(t *testing.T) {
+	for _, name := range tiny {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := preset(t, name)
+			cfg.Layers = cfg.Layers[:min(2, len(cfg.Layers))]
+			compareModel(t, cfg, open(t, ptxsim.Forward), 2)
+		})
+	}
+}
+
+func preset(t *testing.T, name string) arch.Config {
+	t.Helper()
+	p, err := configs.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Config
+}
+
+// compareModel compares the logits of a model on dev with those in float64, in the
+// Euclidean norm, after a prompt of the given length and after each of two more tokens, for
+// two sequences.
+func compareModel(t *testing.T, cfg arch.Config, dev kernels.Device, prompt int) {
+	t.Helper()
+	const seqs, steps, tolerance = 2, 2, 1e-4
+	got, want := logits(t, cfg, dev, seqs, prompt, steps), logits(t, cfg, ref.New(), seqs, prompt, steps)
+	var off, size float64
+	for i, w := range want {
+		off += (float64(got[i]) - float64(w)) * (float64(got[i]) - float64(w))
+		size += float64(w) * float64(w)
+	}
+	if e := math.Sqrt(off / size); !(e < tolerance) {
+		t.Errorf("%s: logits are off by %.2g of their norm, want less than %g", dev.Name(), e, tolerance)
+	} else {
+		t.Logf("%s: logits are off by %.2g of their norm", dev.Name(), e)
+	}
+}
+
+// logits returns those of the last token of the prompt and of the tokens after it.
+func logits(t *testing.T, cfg arch.Config, dev kernels.Device, seqs, prompt, steps int) []float32 {
+	t.Helper()
+	m, err := arch.New(cfg, dev, arch.Types{Weights: kernels.F32, Cache: kernels.F32})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Init(1)
+	session := m.Open(seqs, prompt+steps)
+	var all []float32
+	for step, n := 0, prompt; step <= steps; step, n = step+1, 1 {
+		ids := make([]int32, seqs*n)
+		for i := range ids {
+			ids[i] = int32((37*i + 11*step + 5) % cfg.Vocab)
+		}
+		in, out := dev.Alloc(kernels.I32, len(ids), 1), dev.Alloc(kernels.F32, len(ids), m.Vocab)
+		kernels.Put(dev, in, ids)
+		session.Forward(out, in)
+		if err := dev.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		values := make([]float32, out.Len())
+		kernels.Get(dev, values, out)
+		all = append(all, values...)
+	}
+	return all
+}

@@ -1,0 +1,27 @@
+//go:build cuda && cgo && linux
+
+#include "nvidia.h"
+
+#pragma GCC visibility push(hidden)
+
+CUresult quadrant_load(CUmodule *module, const char *ptx, char *log, size_t log_bytes)
+{
+	CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+	void *values[] = {log, (void *)log_bytes};
+	return cuModuleLoadDataEx(module, ptx, 2, options, values);
+}
+
+CUresult quadrant_launch(CUcontext context, CUfunction f,
+	unsigned int gx, unsigned int gy, unsigned int gz, unsigned int bx, unsigned int by, unsigned int bz,
+	unsigned int shared, CUstream stream, void *args, size_t bytes)
+{
+	void *extra[] = {
+		CU_LAUNCH_PARAM_BUFFER_POINTER, args,
+		CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes,
+		CU_LAUNCH_PARAM_END,
+	};
+	CUresult result = cuCtxSetCurrent(context);
+	if (result != CUDA_SUCCESS)
+		return result;
+	return cuLaunchKernel(f, gx, gy, gz, bx, by, bz, shared, stream, NULL, extra);
+}
