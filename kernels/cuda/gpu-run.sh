@@ -16,7 +16,7 @@ out=${2:-gpu-out}
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
 cd "$out" || exit 2
 gpu=${QUADRANT_CUDA_DEVICE:-0}
-export QUADRANT_CUDA_DEVICE=$gpu CUDA_CACHE_PATH=$out/compiled
+export QUADRANT_CUDA_DEVICE=$gpu CUDA_CACHE_PATH=${CUDA_CACHE_PATH:-${TMPDIR:-/tmp}/quadrant-compiled}
 began=$SECONDS
 limit=${LIMIT_SECONDS:-520}
 summary=$out/summary.txt
@@ -87,7 +87,7 @@ run balance 60 "$bin/quadrant" balance --device "cuda:$gpu" --model tiny-mamba-m
 latency() {
 	run "latency-$1" "$2" "$bin/quadrant" latency --device "cuda:$gpu" --models "$3" --dtype "$4" --prompt 128 --gen "$5" \
 		--repeats "$6" --out results.jsonl --format md
-	grep '^|' "latency-$1.log"
+	grep -s '^|' "latency-$1.log"
 }
 latency small-f32 100 mamba-130m,pythia-160m f32 64 3
 latency small-bf16 100 mamba-130m,pythia-160m bf16 64 3
@@ -102,5 +102,5 @@ fi
 echo
 say "written to $out"
 cat "$summary"
-grep -h '^|' latency-*.log | awk 'NR < 3 || !/^\| (Model|[:-])/'
+grep -hs '^|' latency-*.log | awk 'NR < 3 || !/^\| (Model|[:-])/'
 exit $failed

@@ -14,6 +14,9 @@
 /* Nobody but this program is to link to these: libraries that use the driver find its own. */
 #pragma GCC visibility push(hidden)
 
+/* A simulated driver, if one is linked in: package cusim. */
+extern void *quadrant_simulated(const char *symbol) __attribute__((weak));
+
 static pthread_once_t opened = PTHREAD_ONCE_INIT;
 static void *library;
 static CUresult status = CUDA_ERROR_NOT_INITIALIZED;
@@ -21,6 +24,10 @@ static char reason[512];
 
 static void open_library(void)
 {
+	if (quadrant_simulated) {
+		status = CUDA_SUCCESS;
+		return;
+	}
 	library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
 	if (!library) {
 		snprintf(reason, sizeof reason, "%s", dlerror());
@@ -56,7 +63,7 @@ static CUresult find(void **f, const char *symbol)
 	pthread_once(&opened, open_library);
 	if (status != CUDA_SUCCESS)
 		return status;
-	void *found = dlsym(library, symbol);
+	void *found = quadrant_simulated ? quadrant_simulated(symbol) : dlsym(library, symbol);
 	if (!found)
 		return CUDA_ERROR_SHARED_OBJECT_SYMBOL_NOT_FOUND;
 	__atomic_store_n(f, found, __ATOMIC_RELEASE);
