@@ -100,6 +100,14 @@ func float(what string, m Mat) (e expect) {
 	return e
 }
 
+// typed wants m to be of type t.
+func typed(what string, m Mat, t Type) (e expect) {
+	if m.Type != t {
+		e = expect{what: what, of: t.String(), kind: wrongType, have: int(m.Type)}
+	}
+	return e
+}
+
 func divides(what string, total, part int) (e expect) {
 	if part < 1 || total%part != 0 {
 		e = expect{what: what, kind: indivisible, have: total, want: part}

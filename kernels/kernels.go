@@ -19,7 +19,15 @@
 // # Gradients
 //
 // Every op's comment has a line "Gradient:" with the formula of its gradient, or the
-// reason why it has none. g is the gradient of the op's output. Ops that compute
-// gradients do not exist yet; until they do, training FLOPs are three times those of
-// the forward pass, and say so.
+// reason why it has none. g is the gradient of the op's output. The op that computes it is
+// named after it (MatMulGradA and MatMulGradB for [MatMul]) and follows one rule:
+//
+//   - a gradient of an activation is set, a gradient of a weight is added to: weights
+//     gather gradients over a batch, and a caller zeroes them first. Where several ops
+//     read an activation, [Add] brings their gradients together;
+//   - the exceptions are the norms, whose DX is the gradient of the residual stream and
+//     therefore added to.
+//
+// A gradient op assumes that its sequences began at the first token of the step: caches and
+// states that came before receive no gradient.
 package kernels

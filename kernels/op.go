@@ -49,6 +49,32 @@ type kept struct {
 	sort          Sort
 	groupedMatMul GroupedMatMul
 	combine       Combine
+
+	copy               Copy
+	sum                Sum
+	embedGrad          EmbedGrad
+	negExpGrad         NegExpGrad
+	rmsNormGrad        RMSNormGrad
+	layerNormGrad      LayerNormGrad
+	matMulGradA        MatMulGradA
+	matMulGradB        MatMulGradB
+	activationGrad     ActivationGrad
+	crossEntropy       CrossEntropy
+	convSiLUGrad       ConvSiLUGrad
+	scanGrad           ScanGrad
+	rotaryGrad         RotaryGrad
+	attendGrad         AttendGrad
+	routeGrad          RouteGrad
+	groupedMatMulGradA GroupedMatMulGradA
+	groupedMatMulGradB GroupedMatMulGradB
+	combineGrad        CombineGrad
+	balanceLoss        BalanceLoss
+	hashRoute          HashRoute
+	limitLoad          LimitLoad
+	squareSum          SquareSum
+	adamW              AdamW
+	average            Average
+	biasStep           BiasStep
 }
 
 // keep copies op into its place and returns a pointer to it. It is the one list of all
@@ -115,6 +141,81 @@ func (k *kept) keep(op Op) Op {
 	case Combine:
 		k.combine = o
 		return &k.combine
+	case Copy:
+		k.copy = o
+		return &k.copy
+	case Sum:
+		k.sum = o
+		return &k.sum
+	case EmbedGrad:
+		k.embedGrad = o
+		return &k.embedGrad
+	case NegExpGrad:
+		k.negExpGrad = o
+		return &k.negExpGrad
+	case RMSNormGrad:
+		k.rmsNormGrad = o
+		return &k.rmsNormGrad
+	case LayerNormGrad:
+		k.layerNormGrad = o
+		return &k.layerNormGrad
+	case MatMulGradA:
+		k.matMulGradA = o
+		return &k.matMulGradA
+	case MatMulGradB:
+		k.matMulGradB = o
+		return &k.matMulGradB
+	case ActivationGrad:
+		k.activationGrad = o
+		return &k.activationGrad
+	case CrossEntropy:
+		k.crossEntropy = o
+		return &k.crossEntropy
+	case ConvSiLUGrad:
+		k.convSiLUGrad = o
+		return &k.convSiLUGrad
+	case ScanGrad:
+		k.scanGrad = o
+		return &k.scanGrad
+	case RotaryGrad:
+		k.rotaryGrad = o
+		return &k.rotaryGrad
+	case AttendGrad:
+		k.attendGrad = o
+		return &k.attendGrad
+	case RouteGrad:
+		k.routeGrad = o
+		return &k.routeGrad
+	case GroupedMatMulGradA:
+		k.groupedMatMulGradA = o
+		return &k.groupedMatMulGradA
+	case GroupedMatMulGradB:
+		k.groupedMatMulGradB = o
+		return &k.groupedMatMulGradB
+	case CombineGrad:
+		k.combineGrad = o
+		return &k.combineGrad
+	case BalanceLoss:
+		k.balanceLoss = o
+		return &k.balanceLoss
+	case HashRoute:
+		k.hashRoute = o
+		return &k.hashRoute
+	case LimitLoad:
+		k.limitLoad = o
+		return &k.limitLoad
+	case SquareSum:
+		k.squareSum = o
+		return &k.squareSum
+	case AdamW:
+		k.adamW = o
+		return &k.adamW
+	case Average:
+		k.average = o
+		return &k.average
+	case BiasStep:
+		k.biasStep = o
+		return &k.biasStep
 	}
 	panic("kernels: an op that keep does not list")
 }

@@ -53,10 +53,13 @@ func (o RotaryStore) check() error {
 // any float type. Query head j reads key-value head j / (heads / kv heads) (grouped-query
 // attention, arXiv:2305.13245).
 //
+// LSE, where present, [Seqs·n, heads] F32, receives the logarithm of each softmax's
+// denominator, Σ exp(Scale·q·k), which [AttendGrad] needs.
+//
 // Gradient: with P the softmax, dV = Pᵀ·g, dS = P ⊙ (g·Vᵀ − rowsum(g ⊙ Dst))·Scale,
 // dQ = dS·K, dK = dSᵀ·Q.
 type Attend struct {
-	Dst, Q, K, V        Mat
+	Dst, Q, K, V, LSE   Mat
 	Seqs, Past, HeadDim int
 	Scale               float32
 }
@@ -68,7 +71,7 @@ func (o Attend) Cost() Cost {
 	c := Cost{
 		MatMul: 4 * pairs * int64(o.HeadDim), // scores, then the weighted sum of values
 		Other:  6 * pairs,                    // scale, maximum, difference, exp, sum, quotient
-	}.reads(o.Q).writes(o.Dst)
+	}.reads(o.Q).writes(o.Dst, o.LSE)
 	cached := int64(o.Seqs) * (int64(o.Past) + n) * int64(o.K.Cols) * (o.K.Type.Size() + o.V.Type.Size())
 	c.Read += cached
 	c.State += cached
@@ -81,5 +84,6 @@ func (o Attend) check() error {
 		divides("query columns by head size", o.Q.Cols, o.HeadDim), divides("key columns by head size", o.K.Cols, o.HeadDim),
 		divides("query columns by key columns", o.Q.Cols, o.K.Cols), shaped("v", o.V, o.K),
 		divides("cache rows by sequences", o.K.Rows, o.Seqs), room(o.K, o.Q, o.Seqs, o.Past),
-		f32("operand", o.Dst, o.Q), float("k", o.K), float("v", o.V))
+		rows("lse", o.LSE, o.Q.Rows).when(!o.LSE.None()), cols("lse", o.LSE, o.Q.Cols/max(1, o.HeadDim)).when(!o.LSE.None()),
+		f32("operand", o.Dst, o.Q, o.LSE), float("k", o.K), float("v", o.V))
 }

@@ -48,13 +48,17 @@ func (o ConvSiLU) check() error {
 // step, and then h after it. Z, D and DtBias may be absent: the gate is then left out,
 // and the vectors are zero. All is F32. softplus(x) is x above 20.
 //
+// Starts, where present, [ScanStarts rows, N], receives h before every token whose place in
+// its sequence is a multiple of [ScanChunk]: row (s·chunks + i)·D + d is channel d of sequence
+// s before token i·ScanChunk. [ScanGrad] needs it.
+//
 // Gradient: with dy = g·SiLU(Z), from the last token to the first
 // G[t] = dy[t]·C[t] + exp(δ[t+1]A)·G[t+1] and e = G[t]·h[t−1]·exp(δ[t]A):
 // dA = Σ e·δ, dB = Σ_d G·δ·X, dC = Σ_d dy·h, dX = D·dy + δ·Σ_n G·B, dD = Σ dy·X,
 // dZ = g·y·SiLU′(Z), dDt = (Σ_n e·A + X·Σ_n G·B)·σ(Dt+DtBias), dDtBias = Σ dDt.
 type Scan struct {
-	Dst, X, Dt, A, B, C, D, Z, DtBias, State Mat
-	Seqs                                     int
+	Dst, X, Dt, A, B, C, D, Z, DtBias, State, Starts Mat
+	Seqs                                             int
 }
 
 func (o Scan) Cost() Cost {
@@ -69,11 +73,11 @@ func (o Scan) Cost() Cost {
 		each += 5
 	}
 	return Cost{Other: each * elements(o.Dst)}.
-		reads(o.X, o.Dt, o.B, o.C, o.Z).weights(o.A, o.D, o.DtBias).writes(o.Dst).updates(o.State)
+		reads(o.X, o.Dt, o.B, o.C, o.Z).weights(o.A, o.D, o.DtBias).writes(o.Dst, o.Starts).updates(o.State)
 }
 
 func (o Scan) check() error {
-	skip, bias := !o.D.None(), !o.DtBias.None()
+	skip, bias, keeps := !o.D.None(), !o.DtBias.None(), !o.Starts.None()
 	return first(
 		divides("rows by sequences", o.X.Rows, o.Seqs), shaped("x", o.X, o.Dst), shaped("dt", o.Dt, o.Dst),
 		shaped("z", o.Z, o.Dst).when(!o.Z.None()),
@@ -81,5 +85,6 @@ func (o Scan) check() error {
 		rows("d", o.D, 1).when(skip), cols("d", o.D, o.X.Cols).when(skip),
 		rows("dt bias", o.DtBias, 1).when(bias), cols("dt bias", o.DtBias, o.X.Cols).when(bias),
 		rows("state", o.State, o.Seqs*o.X.Cols), cols("state", o.State, o.A.Cols),
-		f32("operand", o.Dst, o.X, o.Dt, o.A, o.B, o.C, o.D, o.Z, o.DtBias, o.State))
+		rows("starts", o.Starts, ScanStarts(o.Seqs, o.X.Rows/max(1, o.Seqs), o.X.Cols)).when(keeps), cols("starts", o.Starts, o.A.Cols).when(keeps),
+		f32("operand", o.Dst, o.X, o.Dt, o.A, o.B, o.C, o.D, o.Z, o.DtBias, o.State, o.Starts))
 }

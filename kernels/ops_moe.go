@@ -13,26 +13,34 @@ import "quadrant/internal/enum"
 // column's is more than Tolerance away from 1/E, relatively, it is the last, and otherwise
 // makes the columns' sums 1/E. After MaxIterations, or with none, what there is is the result.
 //
+// Absolute replaces that rule by Megatron-LM's and BlackMamba's: an iteration always makes
+// the rows' sums and then the columns', and is the last if the mean over experts of |d₁ − d₁
+// before it| is at most Tolerance; a d₁ too large for a float counts as an infinity, which is
+// not. Iterations, [1, 1] I32, where present, receives how many iterations there were, the one
+// that found nothing to do included.
+//
 // It sees every token of the batch, later ones too, and is therefore for training only.
 //
 // Gradient: none, by definition: the routers that use it choose without gradient.
 type Sinkhorn struct {
-	Bias, Logits  Mat
-	Temperature   float32
-	ColumnFirst   bool
-	MaxIterations int
-	Tolerance     float32
+	Bias, Logits, Iterations Mat
+	Temperature              float32
+	ColumnFirst, Absolute    bool
+	MaxIterations            int
+	Tolerance                float32
 }
 
 func (o Sinkhorn) Cost() Cost {
 	perIteration := 4*elements(o.Logits) + 2*int64(o.Logits.Rows)
 	return Cost{
 		Other: 2*elements(o.Logits) + int64(o.MaxIterations)*perIteration,
-	}.reads(o.Logits).writes(o.Bias)
+	}.reads(o.Logits).writes(o.Bias, o.Iterations)
 }
 
 func (o Sinkhorn) check() error {
+	counted := !o.Iterations.None()
 	return first(
+		rows("iterations", o.Iterations, 1).when(counted), cols("iterations", o.Iterations, 1).when(counted), i32("iterations", o.Iterations).when(counted),
 		rows("bias", o.Bias, 1), cols("bias", o.Bias, o.Logits.Cols),
 		atLeast("iterations", o.MaxIterations, 0), above("temperature", float64(o.Temperature), 0), f32("operand", o.Bias, o.Logits))
 }
@@ -68,17 +76,26 @@ func (s *Score) UnmarshalText(text []byte) error {
 // first and the lower index among equals, and how much each counts:
 //
 //	Experts[t,:] = top-k of (Logits[t,:] + Bias)
-//	Gates[t,c]   = Score of Logits[t, Experts[t,c]]
+//	Gates[t,c]   = GateScale·Score of Logits[t, Experts[t,c]]
 //
-// Bias chooses but does not weigh. Logits are [T, E] F32, Bias is [1, E] F32 or absent,
-// Experts [T, k] I32, Gates [T, k] F32. Choosing by logit and by σ(logit) agree except
-// where σ saturates to equal numbers; the logit is used.
+// A GateScale of 0 stands for 1. Bias chooses but does not weigh. Logits are [T, E] F32,
+// Bias is [1, E] F32 or absent, Experts [T, k] I32, Gates [T, k] F32. Choosing by logit and
+// by σ(logit) agree except where σ saturates to equal numbers; the logit is used.
 //
 // Gradient: of the chosen logits only, through the gates; the choice has none. Sigmoid:
 // dL = g·p(1−p). Softmax: dL_j = Σ_c g_c·p_c(δ_jc − p_j), over all or the chosen experts.
 type Route struct {
 	Experts, Gates, Logits, Bias Mat
 	Score                        Score
+	GateScale                    float32
+}
+
+// Scale is what gates are multiplied by.
+func (o Route) Scale() float32 {
+	if o.GateScale == 0 {
+		return 1
+	}
+	return o.GateScale
 }
 
 func (o Route) Cost() Cost {
@@ -94,6 +111,9 @@ func (o Route) Cost() Cost {
 	}
 	if !o.Bias.None() {
 		flops += e
+	}
+	if o.Scale() != 1 {
+		flops += k
 	}
 	return Cost{Other: flops * int64(o.Logits.Rows)}.
 		reads(o.Logits).weights(o.Bias).writes(o.Experts, o.Gates)
@@ -183,18 +203,27 @@ func (o GroupedMatMul) check() error {
 //	Dst[t] = Σ_c Gates[t,c]·Src[Places[t·k+c]]
 //
 // Src is [T·k, d] in the order of [Sort], Dst [T, d], Gates [T, k], F32; Places is I32.
+// Where Gates is absent, every gate is 1.
 //
 // Gradient: dSrc[Places[t·k+c]] = Gates[t,c]·g[t], dGates[t,c] = ⟨g[t], Src[Places[t·k+c]]⟩.
 type Combine struct{ Dst, Src, Places, Gates Mat }
 
 func (o Combine) Cost() Cost {
-	return Cost{Other: 2*elements(o.Src) - elements(o.Dst)}.
-		reads(o.Src, o.Places, o.Gates).writes(o.Dst)
+	flops := elements(o.Src) - elements(o.Dst)
+	if !o.Gates.None() {
+		flops += elements(o.Src)
+	}
+	return Cost{Other: flops}.reads(o.Src, o.Places, o.Gates).writes(o.Dst)
 }
 
+// PerToken is k, the number of rows of Src that a row of Dst is made of.
+func (o Combine) PerToken() int { return o.Src.Rows / o.Dst.Rows }
+
 func (o Combine) check() error {
+	gated := !o.Gates.None()
 	return first(
-		rows("gates", o.Gates, o.Dst.Rows), rows("src", o.Src, o.Dst.Rows*o.Gates.Cols), cols("src", o.Src, o.Dst.Cols),
+		rows("gates", o.Gates, o.Dst.Rows).when(gated), rows("src", o.Src, o.Dst.Rows*o.Gates.Cols).when(gated),
+		divides("rows of src by tokens", o.Src.Rows, o.Dst.Rows), cols("src", o.Src, o.Dst.Cols),
 		rows("places", o.Places, o.Src.Rows), cols("places", o.Places, 1),
 		f32("operand", o.Dst, o.Src, o.Gates), i32("places", o.Places))
 }

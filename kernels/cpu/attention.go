@@ -20,17 +20,23 @@ type rotaryJob struct {
 func (j *rotaryJob) start(o *kernels.RotaryStore) {
 	j.q, j.k, j.v, j.kCache, j.vCache = f32(o.Q), f32(o.K), f32(o.V), o.KCache, o.VCache
 	j.seqs, j.past, j.headDim, j.half = o.Seqs, o.Past, o.HeadDim, o.Rotary/2
-	n := j.q.rows / j.seqs
-	j.angles = j.d.shared(2 * n * j.half)
-	for i := range j.half {
-		turn := math.Pow(o.Base, -2*float64(i)/float64(o.Rotary))
+	j.angles = j.d.angles(j.q.rows/j.seqs, o.Past, o.Rotary, o.Base)
+	j.d.pool.do(j, j.q.rows, 4*(j.q.cols+2*j.k.cols))
+}
+
+// angles are the cosines, then the sines, of each of n tokens, in shared memory.
+func (d *Device) angles(n, past, rotary int, base float64) []float32 {
+	half := rotary / 2
+	angles := d.shared(2 * n * half)
+	for i := range half {
+		turn := math.Pow(base, -2*float64(i)/float64(rotary))
 		for t := range n {
-			sin, cos := math.Sincos(float64(o.Past+t) * turn)
-			at := j.angles[2*t*j.half:]
-			at[i], at[j.half+i] = float32(cos), float32(sin)
+			sin, cos := math.Sincos(float64(past+t) * turn)
+			at := angles[2*t*half:]
+			at[i], at[half+i] = float32(cos), float32(sin)
 		}
 	}
-	j.d.pool.do(j, j.q.rows, 4*(j.q.cols+2*j.k.cols))
+	return angles
 }
 
 func (j *rotaryJob) run(_, lo, hi int) {
@@ -86,7 +92,7 @@ func store(cache kernels.Mat, row int, x []float32) {
 // query, so that a query's numbers do not depend on its block.
 type attendJob struct {
 	d                   *Device
-	dst, q              view[float32]
+	dst, q, lse         view[float32] // lse may be absent
 	k, v                weights
 	seqs, past, headDim int
 	heads, share        int // share: query heads per key-value head
@@ -100,7 +106,7 @@ const (
 )
 
 func (j *attendJob) start(o *kernels.Attend) {
-	j.dst, j.q, j.k, j.v = f32(o.Dst), f32(o.Q), weightsOf(o.K), weightsOf(o.V)
+	j.dst, j.q, j.lse, j.k, j.v = f32(o.Dst), f32(o.Q), f32(o.LSE), weightsOf(o.K), weightsOf(o.V)
 	j.seqs, j.past, j.headDim, j.scale = o.Seqs, o.Past, o.HeadDim, o.Scale
 	j.heads, j.share = o.Q.Cols/o.HeadDim, o.Q.Cols/o.K.Cols
 	n := j.q.rows / j.seqs
@@ -144,6 +150,9 @@ func (j *attendJob) block(worker, seq, t0, head int) {
 	}
 	for i := range m {
 		j.d.vec.Scale(j.dst.row(first + i)[col:col+j.headDim], 1/states[i].sum)
+		if !j.lse.none() {
+			j.lse.row(first + i)[head] = float32(float64(states[i].top) + math.Log(float64(states[i].sum)))
+		}
 	}
 }
 

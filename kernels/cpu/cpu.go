@@ -27,6 +27,7 @@ type Device struct {
 
 	scratch [][]float32 // of each worker
 	table   []float32   // shared by workers: angles, gathered rows
+	doubles []float64   // of ops that one goroutine carries out
 	jobs    jobs        // reused, so that an op allocates nothing
 }
 
@@ -181,7 +182,7 @@ func (d *Device) Do(op kernels.Op) {
 	case *kernels.Combine:
 		j.combine.start(o)
 	default:
-		panic(fmt.Sprintf("cpu: no kernel for %T", op))
+		d.doTraining(op)
 	}
 }
 
@@ -200,6 +201,7 @@ type jobs struct {
 	attend     attendJob
 	route      routeJob
 	combine    combineJob
+	training   trainingJobs
 }
 
 func (j *jobs) bind(d *Device) {
@@ -209,6 +211,7 @@ func (j *jobs) bind(d *Device) {
 	} {
 		*own = d
 	}
+	j.training.bind(d)
 }
 
 // A view is a matrix of F32 or I32 with its memory in hand.
@@ -284,4 +287,12 @@ func (d *Device) shared(n int) []float32 {
 		d.table = make([]float32, n)
 	}
 	return d.table[:n]
+}
+
+// doubled lends n values of unspecified content.
+func (d *Device) doubled(n int) []float64 {
+	if cap(d.doubles) < n {
+		d.doubles = make([]float64, n)
+	}
+	return d.doubles[:n]
 }

@@ -74,18 +74,19 @@ func (j *convJob) keep(s, n, c0, c1 int) {
 type scanJob struct {
 	d                             *Device
 	dst, x, dt, a, b, c, z, state view[float32]
+	starts                        view[float32] // none, or the state at every chunk's start
 	skip, dtBias                  []float32
 	seqs                          int
 }
 
 // stretch is the tokens of a block that are prepared at once: their scratch stays in the
-// nearest caches.
+// nearest caches. It divides kernels.ScanChunk.
 const stretch = 32
 
 func (j *scanJob) start(o *kernels.Scan) {
 	j.dst, j.x, j.dt, j.z = f32(o.Dst), f32(o.X), f32(o.Dt), f32(o.Z)
 	j.a, j.b, j.c, j.state = f32(o.A), f32(o.B), f32(o.C), f32(o.State)
-	j.skip, j.dtBias, j.seqs = vector(o.D), vector(o.DtBias), o.Seqs
+	j.skip, j.dtBias, j.seqs, j.starts = vector(o.D), vector(o.DtBias), o.Seqs, f32(o.Starts)
 	n := j.x.rows / j.seqs
 	j.d.pool.do(j, j.seqs*blocks(j.x.cols, channelBlock), channelBlock*n*(2*j.a.cols+8))
 }
@@ -97,8 +98,18 @@ func (j *scanJob) run(worker, lo, hi int) {
 		s, c0 := u/perSeq, u%perSeq*channelBlock
 		c1 := min(c0+channelBlock, j.x.cols)
 		for t0 := 0; t0 < n; t0 += stretch {
+			if t0%kernels.ScanChunk == 0 && !j.starts.none() {
+				j.keepStart(s*blocks(n, kernels.ScanChunk)+t0/kernels.ScanChunk, s, c0, c1)
+			}
 			j.block(s, s*n+t0, min(stretch, n-t0), c0, c1, temp)
 		}
+	}
+}
+
+// keepStart copies the state of channels c0 … c1 of sequence s to the starts of a chunk.
+func (j *scanJob) keepStart(chunk, s, c0, c1 int) {
+	for c := c0; c < c1; c++ {
+		copy(j.starts.row(chunk*j.x.cols+c), j.state.row(s*j.x.cols+c))
 	}
 }
 

@@ -102,19 +102,25 @@ type groupedJob struct {
 func (j *groupedJob) start(o *kernels.GroupedMatMul) {
 	j.dst, j.a, j.b, j.bias, j.offsets = f32(o.Dst), f32(o.A), weightsOf(o.B), f32(o.Bias), i32(o.Offsets)
 	j.experts = j.offsets.rows - 1
-	if !j.checkOffsets() || !o.Slots.None() && !j.gather(i32(o.Slots), o.K) {
+	if !j.d.checkOffsets(j.offsets, j.dst.rows) {
 		return
+	}
+	if !o.Slots.None() {
+		var ok bool
+		if j.a, ok = j.d.gathered(j.a, i32(o.Slots), o.K); !ok {
+			return
+		}
 	}
 	j.d.pool.do(j, j.experts*blocks(j.dst.cols, colBlock), j.dst.rows*colBlock*j.a.cols/j.experts)
 }
 
-// checkOffsets guards against offsets that Sort did not make.
-func (j *groupedJob) checkOffsets() bool {
+// checkOffsets guards against offsets into rows that Sort did not make.
+func (d *Device) checkOffsets(offsets view[int32], rows int) bool {
 	at := int32(0)
-	for e := range j.offsets.rows {
-		o := j.offsets.row(e)[0]
-		if o < at || int(o) > j.dst.rows {
-			j.d.failf("expert offset %d is %d, after %d and with %d rows", e, o, at, j.dst.rows)
+	for e := range offsets.rows {
+		o := offsets.row(e)[0]
+		if o < at || int(o) > rows {
+			d.failf("expert offset %d is %d, after %d and with %d rows", e, o, at, rows)
 			return false
 		}
 		at = o
@@ -122,20 +128,19 @@ func (j *groupedJob) checkOffsets() bool {
 	return true
 }
 
-// gather brings the rows of A into the order of the experts.
-func (j *groupedJob) gather(slots view[int32], k int) bool {
-	n := j.a.cols
-	rows := view[float32]{j.d.shared(slots.rows * n), slots.rows, n, n}
+// gathered brings the rows of a into the order of the experts, in shared memory.
+func (d *Device) gathered(a view[float32], slots view[int32], k int) (view[float32], bool) {
+	n := a.cols
+	rows := view[float32]{d.shared(slots.rows * n), slots.rows, n, n}
 	for i := range rows.rows {
 		slot := int(slots.row(i)[0])
 		if slot < 0 || slot >= slots.rows {
-			j.d.failf("place %d holds slot %d of %d", i, slot, slots.rows)
-			return false
+			d.failf("place %d holds slot %d of %d", i, slot, slots.rows)
+			return rows, false
 		}
-		copy(rows.row(i), j.a.row(slot/k))
+		copy(rows.row(i), a.row(slot/k))
 	}
-	j.a = rows
-	return true
+	return rows, true
 }
 
 func (j *groupedJob) run(worker, lo, hi int) {

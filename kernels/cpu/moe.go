@@ -11,29 +11,39 @@ import (
 // most, and it is for training only. The potentials are float64.
 func (d *Device) sinkhorn(o *kernels.Sinkhorn) {
 	logits, bias := f32(o.Logits), vector(o.Bias)
-	s := sinkhorn{logits: logits, inv: 1 / float64(o.Temperature)}
-	e := logits.cols
-	s.v, s.col, s.top = make([]float64, e), make([]float64, e), make([]float64, e)
-	s.u = make([]float64, logits.rows)
+	s := d.newSinkhorn(logits, float64(o.Temperature))
 	if o.ColumnFirst {
 		s.columns()
 		s.balance()
 	}
-	for range o.MaxIterations {
+	iterations, done := 0, false
+	for iterations < o.MaxIterations && !done {
+		iterations++
 		s.rows()
 		s.columns()
-		if s.worst() <= float64(o.Tolerance) {
+		if !o.Absolute && s.worst() <= float64(o.Tolerance) {
 			break
 		}
-		s.balance()
+		done = s.balance() <= float64(o.Tolerance) && o.Absolute
+	}
+	if !o.Iterations.None() {
+		i32(o.Iterations).row(0)[0] = int32(iterations)
 	}
 	mean := 0.0
 	for _, v := range s.v {
-		mean += v / float64(e)
+		mean += v / float64(logits.cols)
 	}
 	for i, v := range s.v {
 		bias[i] = float32((v - mean) * float64(o.Temperature))
 	}
+}
+
+// newSinkhorn begins with v of zeros.
+func (d *Device) newSinkhorn(logits view[float32], temperature float64) sinkhorn {
+	e := logits.cols
+	mem := d.doubled(3*e + logits.rows)
+	clear(mem)
+	return sinkhorn{logits: logits, inv: 1 / temperature, v: mem[:e], col: mem[e : 2*e], top: mem[2*e : 3*e], u: mem[3*e:]}
 }
 
 // sinkhorn alternates in the log domain: u and v are log d₀ (+ log T) and log d₁.
@@ -87,11 +97,14 @@ func (s *sinkhorn) worst() (worst float64) {
 	return worst
 }
 
-// balance gives every column the mass 1/E.
-func (s *sinkhorn) balance() {
+// balance gives every column the mass 1/E. It returns the mean change of d₁.
+func (s *sinkhorn) balance() (change float64) {
 	for e, c := range s.col {
+		was := math.Exp(s.v[e])
 		s.v[e] = -c - math.Log(float64(len(s.v)))
+		change += math.Abs(math.Exp(s.v[e])-was) / float64(len(s.v))
 	}
+	return change
 }
 
 type routeJob struct {
@@ -100,11 +113,12 @@ type routeJob struct {
 	gates, logits view[float32]
 	bias          []float32
 	score         kernels.Score
+	scale         float32
 }
 
 func (j *routeJob) start(o *kernels.Route) {
 	j.experts, j.gates, j.logits = i32(o.Experts), f32(o.Gates), f32(o.Logits)
-	j.bias, j.score = vector(o.Bias), o.Score
+	j.bias, j.score, j.scale = vector(o.Bias), o.Score, o.Scale()
 	j.d.pool.do(j, j.logits.rows, j.logits.cols*(j.experts.cols+8))
 }
 
@@ -115,6 +129,9 @@ func (j *routeJob) run(_, lo, hi int) {
 			chosen[c] = j.best(logits, chosen[:c])
 		}
 		j.gate(j.gates.row(i), logits, chosen)
+		if j.scale != 1 {
+			j.d.vec.Scale(j.gates.row(i), j.scale)
+		}
 	}
 }
 
@@ -201,25 +218,37 @@ type combineJob struct {
 	d               *Device
 	dst, src, gates view[float32]
 	places          view[int32]
+	k               int // rows of Src per token
 }
 
 func (j *combineJob) start(o *kernels.Combine) {
-	j.dst, j.src, j.gates, j.places = f32(o.Dst), f32(o.Src), f32(o.Gates), i32(o.Places)
-	for slot := range j.places.rows {
-		if p := j.places.row(slot)[0]; p < 0 || int(p) >= j.src.rows {
-			j.d.failf("slot %d is at place %d of %d", slot, p, j.src.rows)
-			return
+	j.dst, j.src, j.gates, j.places, j.k = f32(o.Dst), f32(o.Src), f32(o.Gates), i32(o.Places), o.PerToken()
+	if j.d.checkPlaces(j.places, j.src.rows) {
+		j.d.pool.do(j, j.dst.rows, 2*j.dst.cols*j.k)
+	}
+}
+
+// checkPlaces guards against places among rows that Sort did not make.
+func (d *Device) checkPlaces(places view[int32], rows int) bool {
+	for slot := range places.rows {
+		if p := places.row(slot)[0]; p < 0 || int(p) >= rows {
+			d.failf("slot %d is at place %d of %d", slot, p, rows)
+			return false
 		}
 	}
-	j.d.pool.do(j, j.dst.rows, 2*j.dst.cols*j.gates.cols)
+	return true
 }
 
 func (j *combineJob) run(_, lo, hi int) {
 	for t := lo; t < hi; t++ {
 		dst := j.dst.row(t)
 		clear(dst)
-		for c, g := range j.gates.row(t) {
-			j.d.vec.Axpy(dst, g, j.src.row(int(j.places.row(t*j.gates.cols + c)[0])))
+		for c := range j.k {
+			g := float32(1)
+			if !j.gates.none() {
+				g = j.gates.row(t)[c]
+			}
+			j.d.vec.Axpy(dst, g, j.src.row(int(j.places.row(t*j.k + c)[0])))
 		}
 	}
 }

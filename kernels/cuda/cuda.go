@@ -183,6 +183,10 @@ func (d *Device) Do(op kernels.Op) {
 	if d.err != nil {
 		return
 	}
+	if operand := training(op); operand != "" {
+		d.fail(fmt.Errorf("%s of %T is for training, which this device does not do", operand, op))
+		return
+	}
 	switch o := op.(type) {
 	case *kernels.Enter, *kernels.Leave:
 	case *kernels.Zero:
@@ -222,7 +226,34 @@ func (d *Device) Do(op kernels.Op) {
 	case *kernels.Combine:
 		d.combine(o)
 	default:
-		panic(fmt.Sprintf("cuda: no kernel for %T", op))
+		d.fail(fmt.Errorf("%T is for training, which this device does not do", op))
 	}
 	runtime.KeepAlive(op)
+}
+
+// training is the name of an operand of op that only training uses; "" if op has none.
+func training(op kernels.Op) string {
+	switch o := op.(type) {
+	case *kernels.Scan:
+		return given("Starts", !o.Starts.None())
+	case *kernels.Attend:
+		return given("LSE", !o.LSE.None())
+	case *kernels.Sinkhorn:
+		if o.Absolute {
+			return "Absolute"
+		}
+		return given("Iterations", !o.Iterations.None())
+	case *kernels.Route:
+		return given("GateScale", o.Scale() != 1)
+	case *kernels.Combine:
+		return given("the absence of Gates", o.Gates.None())
+	}
+	return ""
+}
+
+func given(operand string, present bool) string {
+	if !present {
+		return ""
+	}
+	return operand
 }

@@ -117,6 +117,21 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// What only training uses, an op or an operand, is refused.
+func TestTrainingIsRefused(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range kerneltest.TrainingCases() {
+		if seen[c.Op()] {
+			continue
+		}
+		seen[c.Op()] = true
+		err := c.Check(open(t, ptxsim.Forward), kerneltest.Single)
+		if err == nil || !strings.Contains(err.Error(), "is for training, which this device does not do") {
+			t.Errorf("%s: %v", c.Name, err)
+		}
+	}
+}
+
 // Fresh memory of a GPU holds anything; a device's holds zeros.
 func TestAllocIsZero(t *testing.T) {
 	dev := open(t, ptxsim.Forward)

@@ -1,6 +1,6 @@
-// Package kerneltest is what a device must do to be one. [Run] gives every op of the set
-// to the device under test and to kernels/ref, on the same data, and compares what they
-// write.
+// Package kerneltest is what a device must do to be one. [Run] gives every op that a model's
+// forward pass is made of to the device under test and to kernels/ref, on the same data, and
+// compares what they write; [RunTraining] does the same for what training adds.
 //
 // A case differs from everyday use on purpose: lengths around those that a kernel is
 // blocked by, operands that are strided views, optional operands absent, values of very
@@ -25,11 +25,18 @@ import (
 	"quadrant/kernels/ref"
 )
 
-// Run reports every case in which a device that open returns departs from kernels/ref by
-// more than tol. Its subtests are called Op/options. It opens a device for each op, and
-// another one after a failure.
-func Run(t *testing.T, open func() kernels.Device, tol Tolerance) {
-	for _, cases := range byOp() {
+// Run reports every case of [Cases] in which a device that open returns departs from
+// kernels/ref by more than tol. Its subtests are called Op/options. It opens a device for
+// each op, and another one after a failure.
+func Run(t *testing.T, open func() kernels.Device, tol Tolerance) { run(t, Cases(), open, tol) }
+
+// RunTraining is Run for the cases of [TrainingCases], for devices that train.
+func RunTraining(t *testing.T, open func() kernels.Device, tol Tolerance) {
+	run(t, TrainingCases(), open, tol)
+}
+
+func run(t *testing.T, cases []Case, open func() kernels.Device, tol Tolerance) {
+	for _, cases := range byOp(cases) {
 		t.Run(cases[0].Op(), func(t *testing.T) {
 			dev := open()
 			for _, c := range cases {
@@ -73,7 +80,7 @@ func (c Case) Check(dev kernels.Device, tol Tolerance) error {
 	return errors.Join(errs...)
 }
 
-// Cases returns all cases, those of an op together.
+// Cases returns the cases of the ops that inference uses, those of an op together.
 func Cases() []Case {
 	var s suite
 	s.basic()
@@ -85,10 +92,23 @@ func Cases() []Case {
 	return s.cases
 }
 
-// byOp returns the cases op by op.
-func byOp() [][]Case {
+// TrainingCases returns the cases of what training adds: its own ops, and the operands of
+// other ops that only it uses. Those of an op are together.
+func TrainingCases() []Case {
+	var s suite
+	s.basicTraining()
+	s.productGrads()
+	s.mambaGrads()
+	s.attentionGrads()
+	s.expertGrads()
+	s.weightSteps()
+	return s.cases
+}
+
+// byOp returns cases op by op.
+func byOp(cases []Case) [][]Case {
 	var groups [][]Case
-	for i, c := range Cases() {
+	for i, c := range cases {
 		if last := len(groups) - 1; i > 0 && groups[last][0].Op() == c.Op() {
 			groups[last] = append(groups[last], c)
 		} else {
@@ -98,10 +118,11 @@ func byOp() [][]Case {
 	return groups
 }
 
-// Covered is the names of the ops that the cases use, in alphabetical order.
+// Covered is the names of the ops that the cases use, training's among them, in
+// alphabetical order.
 func Covered() []string {
 	r := recorder{ref.New(), map[string]bool{}}
-	for _, c := range Cases() {
+	for _, c := range append(Cases(), TrainingCases()...) {
 		c.run(newBench(r, c))
 	}
 	return slices.Sorted(maps.Keys(r.seen))

@@ -16,9 +16,16 @@ func TestRef(t *testing.T) {
 	kerneltest.Run(t, func() kernels.Device { return ref.New() }, kerneltest.Exact)
 }
 
+func TestRefTrains(t *testing.T) {
+	kerneltest.RunTraining(t, func() kernels.Device { return ref.New() }, kerneltest.Exact)
+}
+
+// all is the cases of inference and of training.
+func all() []kerneltest.Case { return append(kerneltest.Cases(), kerneltest.TrainingCases()...) }
+
 func TestCasesHaveDifferentNames(t *testing.T) {
 	seen := map[string]bool{}
-	for _, c := range kerneltest.Cases() {
+	for _, c := range all() {
 		if seen[c.Name] {
 			t.Errorf("two cases are called %s", c.Name)
 		}
@@ -29,10 +36,17 @@ func TestCasesHaveDifferentNames(t *testing.T) {
 // TestMutants plants bugs in ref, one at a time, and wants a case of that op to see wrong
 // numbers, in the tolerance of a float32 device. A mutant's panic does not count.
 func TestMutants(t *testing.T) {
+	hunt(t, mutants, kerneltest.Cases())
+}
+
+// TestTrainingMutants wants the cases of training to see the mistakes in what it uses.
+func TestTrainingMutants(t *testing.T) { hunt(t, trainingMutants, kerneltest.TrainingCases()) }
+
+func hunt(t *testing.T, mutants []bug, cases []kerneltest.Case) {
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			op := strings.Fields(m.name)[0]
-			for _, c := range kerneltest.Cases() {
+			for _, c := range cases {
 				if c.Op() != op {
 					continue
 				}
@@ -50,7 +64,7 @@ func TestMutants(t *testing.T) {
 func TestEveryOpHasAMutant(t *testing.T) {
 	for _, op := range kerneltest.Covered() {
 		scope := op == "Enter" || op == "Leave" // compute nothing that could be wrong
-		if !scope && !slices.ContainsFunc(mutants, func(m bug) bool { return strings.HasPrefix(m.name, op+" ") }) {
+		if !scope && !slices.ContainsFunc(slices.Concat(mutants, trainingMutants), func(m bug) bool { return strings.HasPrefix(m.name, op+" ") }) {
 			t.Errorf("%s has no mutant", op)
 		}
 	}

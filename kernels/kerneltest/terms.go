@@ -60,16 +60,16 @@ func (ts *terms) at(m kernels.Mat, i, j int) float64 {
 func (ts *terms) follow(op kernels.Op) {
 	switch o := op.(type) {
 	case kernels.Add:
-		run(kernels.Add{Dst: ts.of(o.Dst), X: ts.of(o.X)})
+		do(kernels.Add{Dst: ts.of(o.Dst), X: ts.of(o.X)})
 	case kernels.NegExp:
-		run(kernels.NegExp{Dst: ts.of(o.Dst), X: o.X})
+		do(kernels.NegExp{Dst: ts.of(o.Dst), X: o.X})
 		abs(ts.of(o.Dst))
 	case kernels.RMSNorm:
 		ts.norm(o.Dst, o.X, o.Delta, o.Gain, kernels.Mat{}, o.Eps, false)
 	case kernels.LayerNorm:
 		ts.norm(o.Dst, o.X, o.Delta, o.Gain, o.Bias, o.Eps, true)
 	case kernels.MatMul:
-		run(kernels.MatMul{Dst: ts.of(o.Dst), A: ts.of(o.A), B: ts.of(o.B), Bias: ts.of(o.Bias)})
+		do(kernels.MatMul{Dst: ts.of(o.Dst), A: ts.of(o.A), B: ts.of(o.B), Bias: ts.of(o.Bias)})
 	case kernels.Activation:
 		ts.activation(o)
 	case kernels.ConvSiLU:
@@ -83,13 +83,15 @@ func (ts *terms) follow(op kernels.Op) {
 	case kernels.Sinkhorn:
 		ts.sinkhorn(o)
 	case kernels.Route: // gates lie between 0 and 1 and must be right relative to themselves
-		run(kernels.Route{Experts: ref.New().Alloc(kernels.I32, o.Experts.Rows, o.Experts.Cols),
-			Gates: ts.of(o.Gates), Logits: o.Logits, Bias: o.Bias, Score: o.Score})
+		do(kernels.Route{Experts: ref.New().Alloc(kernels.I32, o.Experts.Rows, o.Experts.Cols),
+			Gates: ts.of(o.Gates), Logits: o.Logits, Bias: o.Bias, Score: o.Score, GateScale: o.GateScale})
 	case kernels.GroupedMatMul:
-		run(kernels.GroupedMatMul{Dst: ts.of(o.Dst), A: ts.of(o.A), B: ts.of(o.B), Bias: ts.of(o.Bias),
+		do(kernels.GroupedMatMul{Dst: ts.of(o.Dst), A: ts.of(o.A), B: ts.of(o.B), Bias: ts.of(o.Bias),
 			Offsets: o.Offsets, Slots: o.Slots, K: o.K})
 	case kernels.Combine:
-		run(kernels.Combine{Dst: ts.of(o.Dst), Src: ts.of(o.Src), Places: o.Places, Gates: ts.of(o.Gates)})
+		do(kernels.Combine{Dst: ts.of(o.Dst), Src: ts.of(o.Src), Places: o.Places, Gates: ts.of(o.Gates)})
+	default:
+		ts.train(op)
 	}
 }
 
@@ -134,7 +136,7 @@ func (ts *terms) norm(dst, x, delta, gain, bias kernels.Mat, eps float32, centre
 // are x/2 + x/2·erf(…), whose terms are up to |x| although they cancel below 0.
 func (ts *terms) activation(o kernels.Activation) {
 	if o.Act == kernels.SiLU || o.Act == kernels.ReLU {
-		run(kernels.Activation{Dst: ts.of(o.Dst), X: o.X, Mul: o.Mul, Act: o.Act})
+		do(kernels.Activation{Dst: ts.of(o.Dst), X: o.X, Mul: o.Mul, Act: o.Act})
 		abs(ts.of(o.Dst))
 		return
 	}
@@ -157,7 +159,7 @@ func (ts *terms) convSiLU(o kernels.ConvSiLU) {
 		each(state, func(i, j int) { set(state, i, j, math.Abs(at(o.State, i, j))) })
 	}
 	dst := ts.of(o.Dst)
-	run(kernels.ConvSiLU{Dst: dst, X: ts.of(o.X), W: ts.of(o.W), Bias: ts.of(o.Bias), State: state, Seqs: o.Seqs})
+	do(kernels.ConvSiLU{Dst: dst, X: ts.of(o.X), W: ts.of(o.W), Bias: ts.of(o.Bias), State: state, Seqs: o.Seqs})
 	each(dst, func(i, j int) { set(dst, i, j, 2*at(dst, i, j)) })
 }
 
@@ -166,8 +168,15 @@ func (ts *terms) convSiLU(o kernels.ConvSiLU) {
 func (ts *terms) scan(o kernels.Scan) {
 	n := o.X.Rows / o.Seqs
 	state := ts.of(o.State)
+	chunks := (n + kernels.ScanChunk - 1) / kernels.ScanChunk
 	each(o.Dst, func(i, d int) {
 		delta, x, channel := delta(o, i, d), ts.at(o.X, i, d), i/n*o.X.Cols+d
+		if t := i % n; !o.Starts.None() && t%kernels.ScanChunk == 0 {
+			start := (i/n*chunks+t/kernels.ScanChunk)*o.X.Cols + d
+			for k := range o.A.Cols {
+				set(ts.of(o.Starts), start, k, at(state, channel, k))
+			}
+		}
 		y := 0.0
 		for k := range o.A.Cols {
 			decay := delta * math.Abs(at(o.A, d, k))
@@ -182,7 +191,7 @@ func (ts *terms) scan(o kernels.Scan) {
 	})
 	if !o.Z.None() {
 		dst := ts.of(o.Dst)
-		run(kernels.Activation{Dst: dst, X: o.Z, Mul: dst, Act: kernels.SiLU})
+		do(kernels.Activation{Dst: dst, X: o.Z, Mul: dst, Act: kernels.SiLU})
 		abs(dst)
 	}
 }
@@ -200,25 +209,36 @@ func delta(o kernels.Scan, i, d int) float64 {
 // and sin by as much.
 func (ts *terms) rotaryStore(o kernels.RotaryStore) {
 	n, length := o.Q.Rows/o.Seqs, o.KCache.Rows/o.Seqs
-	turned := func(m kernels.Mat, i, j int) float64 {
-		col := j % o.HeadDim
-		if col >= o.Rotary {
-			return copied
-		}
-		pair := col % (o.Rotary / 2)
-		a := j - col + pair
-		angle := float64(o.Past+i%n) * math.Pow(o.Base, -2*float64(pair)/float64(o.Rotary))
-		return (1 + angle) * (math.Abs(at(m, i, a)) + math.Abs(at(m, i, a+o.Rotary/2)))
+	head := rotation{o.HeadDim, o.Rotary, o.Base}
+	each(o.Q, func(i, j int) { set(ts.of(o.Q), i, j, head.terms(o.Q, i, j, o.Past+i%n)) })
+	each(o.K, func(i, j int) {
+		set(ts.of(o.KCache), i/n*length+o.Past+i%n, j, head.terms(o.K, i, j, o.Past+i%n))
+	})
+}
+
+// A rotation is how heads are turned.
+type rotation struct {
+	headDim, rotary int
+	base            float64
+}
+
+// terms is those of element [i, j] of m after it was turned to or from position.
+func (r rotation) terms(m kernels.Mat, i, j, position int) float64 {
+	col := j % r.headDim
+	if col >= r.rotary {
+		return copied
 	}
-	each(o.Q, func(i, j int) { set(ts.of(o.Q), i, j, turned(o.Q, i, j)) })
-	each(o.K, func(i, j int) { set(ts.of(o.KCache), i/n*length+o.Past+i%n, j, turned(o.K, i, j)) })
+	pair := col % (r.rotary / 2)
+	a := j - col + pair
+	angle := float64(position) * math.Pow(r.base, -2*float64(pair)/float64(r.rotary))
+	return (1 + angle) * (math.Abs(at(m, i, a)) + math.Abs(at(m, i, a+r.rotary/2)))
 }
 
 // attend: the error of a weighted sum of values is a part of Σ p·|v|, times that of the
-// weights, which is the absolute error of the scores.
+// weights, which is the absolute error of the scores. So is that of their sum's logarithm.
 func (ts *terms) attend(o kernels.Attend) {
 	dst := ts.of(o.Dst)
-	run(kernels.Attend{Dst: dst, Q: o.Q, K: o.K, V: ts.of(o.V), Seqs: o.Seqs, Past: o.Past, HeadDim: o.HeadDim, Scale: o.Scale})
+	do(kernels.Attend{Dst: dst, Q: o.Q, K: o.K, V: ts.of(o.V), Seqs: o.Seqs, Past: o.Past, HeadDim: o.HeadDim, Scale: o.Scale})
 	n, length, perKV := o.Q.Rows/o.Seqs, o.K.Rows/o.Seqs, o.Q.Cols/o.K.Cols
 	for i := range o.Q.Rows {
 		for head := range o.Q.Cols / o.HeadDim {
@@ -229,6 +249,9 @@ func (ts *terms) attend(o kernels.Attend) {
 					score += math.Abs(at(o.Q, i, head*o.HeadDim+d) * at(o.K, key, head/perKV*o.HeadDim+d))
 				}
 				largest = max(largest, math.Abs(float64(o.Scale))*score)
+			}
+			if !o.LSE.None() {
+				set(ts.of(o.LSE), i, head, 1+largest+math.Log(float64(1+o.Past+i%n)))
 			}
 			for j := head * o.HeadDim; j < (head+1)*o.HeadDim; j++ {
 				set(dst, i, j, at(dst, i, j)*(1+largest))
@@ -246,8 +269,8 @@ func (ts *terms) sinkhorn(o kernels.Sinkhorn) {
 	each(o.Bias, func(i, j int) { set(ts.of(o.Bias), i, j, largest+float64(o.Temperature)*count) })
 }
 
-// run carries out op on ref.
-func run(op kernels.Op) { kernels.NewStream(ref.New()).Do(op) }
+// do carries out op on ref.
+func do(op kernels.Op) { kernels.NewStream(ref.New()).Do(op) }
 
 // at is an element of a float matrix of ref.
 func at(m kernels.Mat, i, j int) float64 { return m.Mem.([]float64)[index(m, i, j)] }

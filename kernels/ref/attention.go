@@ -11,8 +11,8 @@ func rotaryStore(o *kernels.RotaryStore) {
 	n, length := o.Q.Rows/o.Seqs, o.KCache.Rows/o.Seqs
 	for i := range o.Q.Rows {
 		s, position := i/n, o.Past+i%n
-		rotate(o, q.row(i), position)
-		rotate(o, k.row(i), position)
+		rotate(q.row(i), position, o.HeadDim, o.Rotary, o.Base)
+		rotate(k.row(i), position, o.HeadDim, o.Rotary, o.Base)
 		store(floats(o.KCache), s*length+position, k.row(i))
 		store(floats(o.VCache), s*length+position, v.row(i))
 	}
@@ -21,13 +21,13 @@ func rotaryStore(o *kernels.RotaryStore) {
 }
 
 // rotate turns every head in row to the given position.
-func rotate(o *kernels.RotaryStore, row []float64, position int) {
-	for ; len(row) > 0; row = row[o.HeadDim:] {
-		for i := range o.Rotary / 2 {
-			angle := float64(position) * math.Pow(o.Base, -2*float64(i)/float64(o.Rotary))
+func rotate(row []float64, position, headDim, rotary int, base float64) {
+	for ; len(row) > 0; row = row[headDim:] {
+		for i := range rotary / 2 {
+			angle := float64(position) * math.Pow(base, -2*float64(i)/float64(rotary))
 			sin, cos := math.Sincos(angle)
-			a, b := row[i], row[i+o.Rotary/2]
-			row[i], row[i+o.Rotary/2] = a*cos-b*sin, b*cos+a*sin
+			a, b := row[i], row[i+rotary/2]
+			row[i], row[i+rotary/2] = a*cos-b*sin, b*cos+a*sin
 		}
 	}
 }
@@ -50,26 +50,29 @@ func attend(o *kernels.Attend) {
 			key := head / perKV * o.HeadDim
 			k := floats(o.K.RowRange(first, first+seen).ColRange(key, key+o.HeadDim))
 			v := floats(o.V.RowRange(first, first+seen).ColRange(key, key+o.HeadDim))
-			for d, y := range attendHead(q.row(i)[query:query+o.HeadDim], k, v, float64(o.Scale)) {
+			out, lse := attendHead(q.row(i)[query:query+o.HeadDim], k, v, float64(o.Scale))
+			for d, y := range out {
 				dst.set(i, query+d, y)
 			}
+			floats(o.LSE).setIfAny(i, head, lse)
 		}
 	}
 }
 
-// attendHead is the attention of one query to the keys and values that it sees.
-func attendHead(q []float64, k, v view[float64], scale float64) []float64 {
+// attendHead is the attention of one query to the keys and values that it sees, and the
+// logarithm of the softmax's denominator.
+func attendHead(q []float64, k, v view[float64], scale float64) (out []float64, lse float64) {
 	scores := make([]float64, k.Rows)
 	for j := range scores {
 		scores[j] = scale * dot(q, k.row(j))
 	}
-	out := make([]float64, len(q))
+	out = make([]float64, len(q))
 	for j, p := range softmax(scores) {
 		for d := range out {
 			out[d] += p * v.at(j, d)
 		}
 	}
-	return out
+	return out, logSumExp(len(scores), func(j int) float64 { return scores[j] })
 }
 
 func softmax(xs []float64) []float64 {

@@ -53,10 +53,20 @@ func scan(o *kernels.Scan) {
 	for s := range o.Seqs {
 		for t := range n {
 			for d := range o.X.Cols {
+				if !o.Starts.None() && t%kernels.ScanChunk == 0 {
+					keepStart(o, s, t/kernels.ScanChunk, d)
+				}
 				scanToken(o, s, s*n+t, d)
 			}
 		}
 	}
+}
+
+// keepStart keeps the state of channel d of sequence s before a chunk.
+func keepStart(o *kernels.Scan, s, chunk, d int) {
+	n := o.X.Rows / o.Seqs
+	chunks := (n + kernels.ScanChunk - 1) / kernels.ScanChunk
+	copy(floats(o.Starts).row((s*chunks+chunk)*o.X.Cols+d), floats(o.State).row(s*o.X.Cols+d))
 }
 
 // scanToken is one step of channel d of sequence s, whose token is in row i.

@@ -3,19 +3,22 @@ package ref
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"quadrant/kernels"
 )
 
 func sinkhorn(o *kernels.Sinkhorn) {
 	p := newPlan(o)
-	for range o.MaxIterations {
-		p.balanceRows()
-		if p.imbalance() <= float64(o.Tolerance) {
-			break
+	iterations := 0
+	for done := false; !done && iterations < o.MaxIterations; iterations++ {
+		if o.Absolute {
+			done = p.iterateAbsolute(float64(o.Tolerance))
+		} else {
+			done = p.iterate(float64(o.Tolerance))
 		}
-		p.balanceColumns()
 	}
+	ints(o.Iterations).setIfAny(0, 0, int32(iterations))
 	bias, centre := floats(o.Bias), mean(p.v)
 	for e, v := range p.v {
 		bias.set(0, e, (v-centre)*float64(o.Temperature))
@@ -42,6 +45,31 @@ func newPlan(o *kernels.Sinkhorn) *plan {
 		p.balanceColumns() // with u = 0
 	}
 	return p
+}
+
+// iterate says whether the columns' sums were near enough to 1/E, and makes them so if not.
+func (p *plan) iterate(tolerance float64) (done bool) {
+	p.balanceRows()
+	if p.imbalance() <= tolerance {
+		return true
+	}
+	p.balanceColumns()
+	return false
+}
+
+// iterateAbsolute says whether d₁ moved by no more than tolerance, on average. A difference
+// beyond float64 is an infinity, and none is 0 however large d₁ is.
+func (p *plan) iterateAbsolute(tolerance float64) (done bool) {
+	before := slices.Clone(p.v)
+	p.balanceRows()
+	p.balanceColumns()
+	moved := 0.0
+	for e, v := range p.v {
+		if v != before[e] {
+			moved += math.Exp(max(v, before[e])) * -math.Expm1(-math.Abs(v-before[e])) / float64(len(p.v))
+		}
+	}
+	return moved <= tolerance
 }
 
 // balanceRows sets u so that each token's row sums to 1/T.
@@ -80,7 +108,7 @@ func route(o *kernels.Route) {
 		chosen := choose(logits.row(i), floats(o.Bias), experts.Cols)
 		for c, gate := range score(o.Score, logits.row(i), chosen) {
 			experts.set(i, c, int32(chosen[c]))
-			gates.set(i, c, gate)
+			gates.set(i, c, float64(o.Scale())*gate)
 		}
 	}
 }
@@ -192,14 +220,18 @@ func combine(o *kernels.Combine) error {
 		for d := range dst.Cols {
 			dst.set(t, d, 0)
 		}
-		for c := range gates.Cols {
-			slot := t*gates.Cols + c
+		for c := range o.PerToken() {
+			slot := t*o.PerToken() + c
 			place := int(places.at(slot, 0))
 			if place < 0 || place >= src.Rows {
 				return fmt.Errorf("ref: slot %d has place %d, want one of %d", slot, place, src.Rows)
 			}
+			gate := 1.0
+			if !gates.None() {
+				gate = gates.at(t, c)
+			}
 			for d := range dst.Cols {
-				dst.set(t, d, dst.at(t, d)+gates.at(t, c)*src.at(place, d))
+				dst.set(t, d, dst.at(t, d)+gate*src.at(place, d))
 			}
 		}
 	}

@@ -146,7 +146,7 @@ func run(op kernels.Op) error {
 	case *kernels.Combine:
 		return combine(o)
 	default:
-		panic(fmt.Sprintf("ref: %T is unknown", op))
+		return train(op)
 	}
 	return nil
 }

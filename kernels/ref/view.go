@@ -45,3 +45,19 @@ func (v view[T]) set(i, j int, x T) {
 	}
 	v.mem[v.Off+i*v.Stride+j] = x
 }
+
+func (v view[T]) add(i, j int, x T) { v.set(i, j, v.at(i, j)+x) }
+
+// addIfAny adds to the element, or does nothing where the operand is absent.
+func (v view[T]) addIfAny(i, j int, x T) {
+	if !v.None() {
+		v.add(i, j, x)
+	}
+}
+
+// setIfAny sets the element, or does nothing where the operand is absent.
+func (v view[T]) setIfAny(i, j int, x T) {
+	if !v.None() {
+		v.set(i, j, x)
+	}
+}

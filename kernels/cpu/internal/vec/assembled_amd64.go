@@ -80,7 +80,8 @@ func (a *assembled) funcs() Funcs {
 		ScaledMax: a.maxScaled, ExpSum: a.sumExp, Scale: a.scaled,
 		SiLU: unary(a.silu, silu), GELU: unary(a.gelu, gelu),
 		GELUTanh: unary(a.geluTanh, geluTanh), Softplus: unary(a.softplus, softplus),
-		Scan: a.scan,
+		Scan:  a.scan,
+		Grads: a.grads(),
 	}
 }
 

@@ -41,6 +41,8 @@ type Funcs struct {
 	// Scan carries up to [ScanBlock] channels of a selective scan over a number of tokens:
 	// h ← exp(dt·a)·h + du·b, y = Σ h·c.
 	Scan func(s ScanArgs)
+
+	Grads
 }
 
 // ScanBlock is the channels that Scan takes at most: all of a block at once are fastest.
@@ -66,6 +68,7 @@ func Go() Funcs {
 		Axpy: axpy, Mul: mul, MulAdd: mulAdd,
 		ScaledMax: scaledMax, ExpSum: expSum, Scale: scale,
 		SiLU: silu, GELU: gelu, GELUTanh: geluTanh, Softplus: softplus,
-		Scan: scan,
+		Scan:  scan,
+		Grads: goGrads(),
 	}
 }
