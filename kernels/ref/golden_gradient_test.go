@@ -300,3 +300,66 @@ func TestGoldenBalanceLoss(t *testing.T) {
 	g.want("aux_switch.z_loss", loss.ColRange(1, 2), value("aux_switch.z_loss"), single)
 	g.want("aux_switch.grad_z", grad, g.rows("aux_switch.grad_z.router_logits"), single)
 }
+
+// TestGoldenMoEGradients is whole sparse layers, forward and back.
+func TestGoldenMoEGradients(t *testing.T) {
+	g := openGolden(t, "moe_blocks")
+	for _, block := range sparseBlocks() {
+		g.sparseGradient(block)
+	}
+}
+
+func (g *golden) sparseGradient(b sparseBlock) {
+	g.Helper()
+	x := g.rows(b.name + ".x")
+	logits, experts, gates := g.choose(b, x)
+	up, upBias := g.stack(b, "param", b.fc[0], "w1", "w3"), g.stackBias(b, "param", b.fc[0])
+	down, downBias := g.stack(b, "param", b.fc[1], "w2"), g.stackBias(b, "param", b.fc[1])
+	router := g.router(b, "param", "weight")
+	like := func(m kernels.Mat) kernels.Mat {
+		if m.None() {
+			return m
+		}
+		return mat(m.Rows, m.Cols)
+	}
+
+	places := x.Rows * b.k
+	slots, place, offsets := ids(places, 1), ids(places, 1), ids(blockExperts+1, 1)
+	hidden, dHidden, out := mat(places, up.Rows/blockExperts), mat(places, up.Rows/blockExperts), mat(places, x.Cols)
+	act, actGrad := kernels.Activation{X: hidden, Act: b.act}, kernels.ActivationGrad{X: hidden, DX: dHidden, Act: b.act}
+	if b.gated {
+		half := hidden.Cols / 2
+		act.X, act.Mul = hidden.ColRange(0, half), hidden.ColRange(half, 2*half)
+		actGrad.X, actGrad.Mul = act.X, act.Mul
+		actGrad.DX, actGrad.DMul = dHidden.ColRange(0, half), dHidden.ColRange(half, 2*half)
+	}
+	act.Dst, actGrad.G = mat(places, act.X.Cols), mat(places, act.X.Cols)
+	dOut, dGates, dLogits, gathered := like(out), like(gates), like(logits), mat(places, x.Cols)
+	dUp, dUpBias, dDown, dDownBias := like(up), like(upBias), like(down), like(downBias)
+	dx, dxRouter, dRouter, dRouterBias := like(x), like(x), like(router), like(g.router(b, "param", "bias"))
+	do(g.T,
+		kernels.Sort{Slots: slots, Places: place, Offsets: offsets, Experts: experts},
+		kernels.GroupedMatMul{Dst: hidden, A: x, B: up, Bias: upBias, Offsets: offsets, Slots: slots, K: b.k},
+		act,
+		kernels.GroupedMatMul{Dst: out, A: act.Dst, B: down, Bias: downBias, Offsets: offsets},
+
+		kernels.CombineGrad{DSrc: dOut, DGates: dGates, G: g.rows(b.name + ".dout"), Src: out, Places: place, Gates: gates},
+		kernels.GroupedMatMulGradA{DA: actGrad.G, G: dOut, B: down, Offsets: offsets},
+		kernels.GroupedMatMulGradB{DB: dDown, DBias: dDownBias, G: dOut, A: act.Dst, Offsets: offsets},
+		actGrad,
+		kernels.GroupedMatMulGradA{DA: gathered, G: dHidden, B: up, Offsets: offsets},
+		kernels.GroupedMatMulGradB{DB: dUp, DBias: dUpBias, G: dHidden, A: x, Offsets: offsets, Slots: slots, K: b.k},
+		kernels.Combine{Dst: dx, Src: gathered, Places: place},
+		kernels.RouteGrad{DLogits: dLogits, G: dGates, Experts: experts, Gates: gates, Logits: logits, Score: b.score},
+		kernels.MatMulGradA{DA: dxRouter, G: dLogits, B: router},
+		kernels.MatMulGradB{DB: dRouter, DBias: dRouterBias, G: dLogits, A: x},
+		kernels.Add{Dst: dx, X: dxRouter})
+
+	g.want(b.name+".grad.x", dx, g.rows(b.name+".grad.x"), single)
+	g.want(b.name+".grad.router", dRouter, g.router(b, "grad", "weight"), single)
+	g.want(b.name+".grad.router.bias", dRouterBias, g.router(b, "grad", "bias"), single)
+	g.want(b.name+".grad of the first layer", dUp, g.stack(b, "grad", b.fc[0], "w1", "w3"), single)
+	g.want(b.name+".grad of the first biases", dUpBias, g.stackBias(b, "grad", b.fc[0]), single)
+	g.want(b.name+".grad of the second layer", dDown, g.stack(b, "grad", b.fc[1], "w2"), single)
+	g.want(b.name+".grad of the second biases", dDownBias, g.stackBias(b, "grad", b.fc[1]), single)
+}

@@ -442,6 +442,32 @@ func TestGoldenSinkhornConverged(t *testing.T) {
 	}
 }
 
+// TestGoldenSinkhornStops: by the rule that Absolute stands for, ours stops after as many
+// iterations as theirs. They may have no other bound, so neither has this one's.
+func TestGoldenSinkhornStops(t *testing.T) {
+	g := openGolden(t, "sinkhorn")
+	for _, by := range []struct {
+		name string
+		op   kernels.Sinkhorn
+	}{
+		{"megatron", kernels.Sinkhorn{Temperature: 1, Tolerance: 1e-4}},
+		{"megatron.tol1e-6", kernels.Sinkhorn{Temperature: 1, Tolerance: 1e-6}},
+		{"blackmamba", kernels.Sinkhorn{Temperature: 0.5, ColumnFirst: true, Tolerance: 1e-4}},
+		{"blackmamba.tol1e-6", kernels.Sinkhorn{Temperature: 0.5, ColumnFirst: true, Tolerance: 1e-6}},
+	} {
+		for _, shape := range sinkhornShapes {
+			name := shape + "." + by.name
+			if !g.has(name + ".iterations") {
+				continue
+			}
+			op, logits, iterations := by.op, g.rows(shape+".logits"), ids(1, 1)
+			op.Logits, op.Bias, op.Iterations, op.Absolute, op.MaxIterations = logits, mat(1, logits.Cols), iterations, true, 10000
+			do(t, op)
+			g.wantIndices(name+".iterations", iterations, g.indices(name+".iterations"))
+		}
+	}
+}
+
 // TestGoldenInference is the choice of both projects outside training, by sigmoid.
 func TestGoldenInference(t *testing.T) {
 	g := openGolden(t, "sinkhorn")
@@ -499,16 +525,20 @@ func logOf(m kernels.Mat) kernels.Mat {
 // back. hf_switch is left out, because our op drops no token beyond a capacity.
 func TestGoldenMoE(t *testing.T) {
 	g := openGolden(t, "moe_blocks")
+	for _, block := range sparseBlocks() {
+		g.sparse(block)
+	}
+}
+
+func sparseBlocks() []sparseBlock {
 	megatron := [2]string{"linear_fc1", "linear_fc2"}
-	for _, block := range []sparseBlock{
+	return []sparseBlock{
 		{name: "bm_glu", fc: megatron, act: kernels.GELU, gated: true, score: kernels.SigmoidScore, k: 1},
 		{name: "bm_noglu_bias", fc: megatron, act: kernels.GELU, score: kernels.SigmoidScore, k: 1},
 		{name: "bm_softmax", fc: megatron, act: kernels.GELU, gated: true, score: kernels.SoftmaxScore, k: 1},
 		{name: "megatron_eval", fc: megatron, act: kernels.SiLU, gated: true, score: kernels.SigmoidScore, k: 1},
 		{name: "megatron_train", fc: megatron, act: kernels.SiLU, gated: true, score: kernels.SigmoidScore, k: 1, balanced: true},
 		{name: "mixtral", act: kernels.SiLU, gated: true, score: kernels.SoftmaxTopKScore, k: 2},
-	} {
-		g.sparse(block)
 	}
 }
 
@@ -526,12 +556,12 @@ const blockExperts = 4
 
 func (g *golden) sparse(b sparseBlock) {
 	x := g.rows(b.name + ".x")
-	experts, gates := g.choose(b, x)
+	_, experts, gates := g.choose(b, x)
 	g.wantIndices(b.name+".expert_index", experts, g.indices(b.name+".expert_index"))
 	g.want(b.name+".gate", gates, mat(x.Rows, b.k, g.values(b.name+".gate")...), single)
 
-	up, upBias := g.stack(b, b.fc[0], "w1", "w3"), g.stackBias(b, b.fc[0])
-	down, downBias := g.stack(b, b.fc[1], "w2"), g.stackBias(b, b.fc[1])
+	up, upBias := g.stack(b, "param", b.fc[0], "w1", "w3"), g.stackBias(b, "param", b.fc[0])
+	down, downBias := g.stack(b, "param", b.fc[1], "w2"), g.stackBias(b, "param", b.fc[1])
 	slots, places, offsets := ids(x.Rows*b.k, 1), ids(x.Rows*b.k, 1), ids(blockExperts+1, 1)
 	hidden, out, dst := mat(slots.Rows, up.Rows/blockExperts), mat(slots.Rows, x.Cols), mat(x.Rows, x.Cols)
 	act := kernels.Activation{Dst: hidden, X: hidden, Act: b.act}
@@ -550,13 +580,9 @@ func (g *golden) sparse(b sparseBlock) {
 }
 
 // choose is the router of a block.
-func (g *golden) choose(b sparseBlock, x kernels.Mat) (experts, gates kernels.Mat) {
-	router := b.name + ".param.router"
-	if !g.has(router + ".weight") {
-		router = b.name + ".param.gate"
-	}
+func (g *golden) choose(b sparseBlock, x kernels.Mat) (logits, experts, gates kernels.Mat) {
 	logits, bias := mat(x.Rows, blockExperts), kernels.Mat{}
-	do(g.T, kernels.MatMul{Dst: logits, A: x, B: g.rows(router + ".weight"), Bias: g.rows(router + ".bias")})
+	do(g.T, kernels.MatMul{Dst: logits, A: x, B: g.router(b, "param", "weight"), Bias: g.router(b, "param", "bias")})
 	g.want(b.name+".router_logits", logits, g.rows(b.name+".router_logits"), single)
 	if b.balanced {
 		bias = mat(1, blockExperts)
@@ -564,20 +590,28 @@ func (g *golden) choose(b sparseBlock, x kernels.Mat) (experts, gates kernels.Ma
 	}
 	experts, gates = ids(x.Rows, b.k), mat(x.Rows, b.k)
 	do(g.T, kernels.Route{Experts: experts, Gates: gates, Logits: logits, Bias: bias, Score: b.score})
-	return experts, gates
+	return logits, experts, gates
+}
+
+// router is a parameter of a block's router, of kind "param", or the gradient of one, "grad".
+func (g *golden) router(b sparseBlock, kind, parameter string) kernels.Mat {
+	if name := fmt.Sprintf("%s.%s.router.%s", b.name, kind, parameter); g.has(name) {
+		return g.rows(name)
+	}
+	return g.rows(fmt.Sprintf("%s.%s.gate.%s", b.name, kind, parameter))
 }
 
 // stack lays one layer of all experts under each other, as GroupedMatMul wants it. Where
 // the layer is in parts, those of an expert follow one another.
-func (g *golden) stack(b sparseBlock, layer string, parts ...string) kernels.Mat {
+func (g *golden) stack(b sparseBlock, kind, layer string, parts ...string) kernels.Mat {
 	var all []float64
 	cols := 0
 	for e := range blockExperts {
-		names := []string{fmt.Sprintf("%s.param.local_experts.%d.%s.weight", b.name, e, layer)}
+		names := []string{fmt.Sprintf("%s.%s.local_experts.%d.%s.weight", b.name, kind, e, layer)}
 		if layer == "" {
 			names = nil
 			for _, part := range parts {
-				names = append(names, fmt.Sprintf("%s.param.experts.%d.%s.weight", b.name, e, part))
+				names = append(names, fmt.Sprintf("%s.%s.experts.%d.%s.weight", b.name, kind, e, part))
 			}
 		}
 		for _, name := range names {
@@ -588,10 +622,10 @@ func (g *golden) stack(b sparseBlock, layer string, parts ...string) kernels.Mat
 	return mat(len(all)/cols, cols, all...)
 }
 
-func (g *golden) stackBias(b sparseBlock, layer string) kernels.Mat {
+func (g *golden) stackBias(b sparseBlock, kind, layer string) kernels.Mat {
 	var all []float64
 	for e := range blockExperts {
-		if name := fmt.Sprintf("%s.param.local_experts.%d.%s.bias", b.name, e, layer); g.has(name) {
+		if name := fmt.Sprintf("%s.%s.local_experts.%d.%s.bias", b.name, kind, e, layer); g.has(name) {
 			all = append(all, g.values(name)...)
 		}
 	}
