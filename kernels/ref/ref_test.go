@@ -217,6 +217,17 @@ func TestFailureIsKept(t *testing.T) {
 		"expert 1 has places 1 to 0": kernels.GroupedMatMul{Dst: mat(1, 1), A: mat(1, 1), B: mat(2, 1), Offsets: ids(3, 1, 0, 1, 0)},
 		"place 0 has slot 1":         kernels.GroupedMatMul{Dst: mat(1, 1), A: mat(1, 1), B: mat(1, 1), Offsets: ids(2, 1, 0, 1), Slots: ids(1, 1, 1), K: 1},
 		"slot 0 has place 1":         kernels.Combine{Dst: mat(1, 1), Src: mat(1, 1), Places: ids(1, 1, 1), Gates: mat(1, 1)},
+		"token id 3 in row 0":        kernels.EmbedGrad{DTable: mat(2, 1), G: mat(1, 1), IDs: ids(1, 1, 3)},
+		"target 1 in row 0":          kernels.CrossEntropy{Loss: mat(1, 1), Logits: mat(1, 1), Targets: ids(1, 1, 1)},
+		"target -2 in row 0":         kernels.CrossEntropy{Loss: mat(1, 1), Logits: mat(1, 1), Targets: ids(1, 1, -2)},
+		"row 0 has expert 2": kernels.RouteGrad{
+			DLogits: mat(1, 2), G: mat(1, 1), Experts: ids(1, 1, 2), Gates: mat(1, 1), Logits: mat(1, 2), Score: kernels.SigmoidScore},
+		"row 0 has expert -1":        kernels.BalanceLoss{Loss: mat(1, 2), Grad: mat(1, 2), Logits: mat(1, 2), Experts: ids(1, 1, -1)},
+		"row 0 has expert 1":         kernels.LimitLoad{Gates: mat(1, 1), Places: ids(1, 1), Offsets: ids(2, 1, 0, 1), Experts: ids(1, 1, 1)},
+		"expert 0 has places 0 to 3": kernels.GroupedMatMulGradA{DA: mat(1, 1), G: mat(1, 1), B: mat(1, 1), Offsets: ids(2, 1, 0, 3)},
+		"expert 1 has places 2 to 0": kernels.GroupedMatMulGradB{DB: mat(2, 1), G: mat(2, 1), A: mat(2, 1), Offsets: ids(3, 1, 0, 2, 0)},
+		"row 0 has slot 1":           kernels.GroupedMatMulGradB{DB: mat(1, 1), G: mat(1, 1), A: mat(1, 1), Offsets: ids(2, 1, 0, 1), Slots: ids(1, 1, 1), K: 1},
+		"row 0 has place 1":          kernels.CombineGrad{DSrc: mat(1, 1), G: mat(1, 1), Places: ids(1, 1, 1)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dev := ref.New()
