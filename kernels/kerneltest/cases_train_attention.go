@@ -13,12 +13,14 @@ func (s *suite) attentionGrads() {
 	s.attendGrad()
 }
 
-// fromStart is attentions that begin at position 0.
+// fromStart is attentions that begin at position 0, each size with two types of cache.
 func fromStart() []attention {
-	all := attentions()
-	for i := range all {
-		all[i].length -= all[i].past
-		all[i].past = 0
+	var all []attention
+	for i, a := range attentions() {
+		if (i+i/9)%2 == 0 {
+			a.length, a.past = a.length-a.past, 0
+			all = append(all, a)
+		}
 	}
 	return append(all, attention{seqs: 1, n: 130, length: 140, kvHeads: 1, perKV: 2, dim: 8})
 }
@@ -26,10 +28,7 @@ func fromStart() []attention {
 func (s *suite) rotaryGrad() {
 	for i, a := range fromStart() {
 		even := a.dim / 2 * 2
-		rotary := []int{0, even / 4 * 2, even}[(i+i/9)%3]
-		if a.k != a.v || a.k == kernels.BF16 { // gradients are F32, whatever the cache is
-			continue
-		}
+		rotary := []int{0, even / 4 * 2, even}[i%3]
 		s.cover(fmt.Sprintf("RotaryGrad/%v/rotary %d", a, rotary), func(b *bench) {
 			rows, width := a.seqs*a.n, a.kvHeads*a.dim
 			b.do(kernels.RotaryGrad{

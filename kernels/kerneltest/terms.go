@@ -167,10 +167,10 @@ func (ts *terms) convSiLU(o kernels.ConvSiLU) {
 // exp(δ·A) the error of δ·A is a part of it, and becomes one of what decays.
 func (ts *terms) scan(o kernels.Scan) {
 	n := o.X.Rows / o.Seqs
-	state := ts.of(o.State)
+	state, xs, bs, cs := ts.of(o.State), ts.of(o.X), ts.of(o.B), ts.of(o.C)
 	chunks := (n + kernels.ScanChunk - 1) / kernels.ScanChunk
 	each(o.Dst, func(i, d int) {
-		delta, x, channel := delta(o, i, d), ts.at(o.X, i, d), i/n*o.X.Cols+d
+		delta, x, channel := delta(o, i, d), at(xs, i, d), i/n*o.X.Cols+d
 		if t := i % n; !o.Starts.None() && t%kernels.ScanChunk == 0 {
 			start := (i/n*chunks+t/kernels.ScanChunk)*o.X.Cols + d
 			for k := range o.A.Cols {
@@ -180,9 +180,9 @@ func (ts *terms) scan(o kernels.Scan) {
 		y := 0.0
 		for k := range o.A.Cols {
 			decay := delta * math.Abs(at(o.A, d, k))
-			h := math.Exp(-decay)*(1+decay)*at(state, channel, k) + delta*x*ts.at(o.B, i, k)
+			h := math.Exp(-decay)*(1+decay)*at(state, channel, k) + delta*x*at(bs, i, k)
 			set(state, channel, k, h)
-			y += h * ts.at(o.C, i, k)
+			y += h * at(cs, i, k)
 		}
 		if !o.D.None() {
 			y += ts.at(o.D, 0, d) * x

@@ -18,9 +18,9 @@ func (ts *terms) train(op kernels.Op) {
 	case kernels.NegExpGrad:
 		do(kernels.NegExpGrad{DX: ts.of(o.DX), G: ts.of(o.G), Y: ts.of(o.Y)})
 	case kernels.RMSNormGrad:
-		ts.normGrad(o.DX, o.DGain, kernels.Mat{}, o.G, o.X, o.Gain, o.Eps, false)
+		ts.normGrad(ts.of(o.DX), ts.of(o.DGain), kernels.Mat{}, o.G, o.X, o.Gain, o.Eps, false)
 	case kernels.LayerNormGrad:
-		ts.normGrad(o.DX, o.DGain, o.DBias, o.G, o.X, o.Gain, o.Eps, true)
+		ts.normGrad(ts.of(o.DX), ts.of(o.DGain), ts.of(o.DBias), o.G, o.X, o.Gain, o.Eps, true)
 	case kernels.MatMulGradA:
 		do(kernels.MatMulGradA{DA: ts.of(o.DA), G: ts.of(o.G), B: ts.of(o.B)})
 	case kernels.MatMulGradB:
@@ -68,15 +68,16 @@ func (ts *terms) train(op kernels.Op) {
 	}
 }
 
-// plus adds x to the terms of an element, of an operand that may be absent.
-func (ts *terms) plus(m kernels.Mat, i, j int, x float64) {
+// plus adds x to an element of terms, of an operand that may be absent.
+func plus(m kernels.Mat, i, j int, x float64) {
 	if !m.None() {
-		set(ts.of(m), i, j, ts.at(m, i, j)+x)
+		set(m, i, j, at(m, i, j)+x)
 	}
 }
 
 // normGrad follows the error of x through x̂ = (x−m)·r as norm does. r is off by a part of
-// itself that is large where the mean is far larger than the spread.
+// itself that is large where the mean is far larger than the spread. The gradients are
+// given by their terms.
 func (ts *terms) normGrad(dx, dGain, dBias, g, x, gain kernels.Mat, eps float32, centred bool) {
 	n := float64(x.Cols)
 	for i := range x.Rows {
@@ -114,9 +115,9 @@ func (ts *terms) normGrad(dx, dGain, dBias, g, x, gain kernels.Mat, eps float32,
 		for j := range c {
 			q := math.Abs(at(g, i, j) * at(gain, 0, j))
 			whole := q + meanQ + unit[j]*meanQX
-			ts.plus(dx, i, j, r*((1+off)*whole+unitSize[j]*meanQX+unit[j]*meanQSize))
-			ts.plus(dGain, 0, j, math.Abs(at(g, i, j))*(unit[j]+unitSize[j]))
-			ts.plus(dBias, 0, j, math.Abs(at(g, i, j)))
+			plus(dx, i, j, r*((1+off)*whole+unitSize[j]*meanQX+unit[j]*meanQSize))
+			plus(dGain, 0, j, math.Abs(at(g, i, j))*(unit[j]+unitSize[j]))
+			plus(dBias, 0, j, math.Abs(at(g, i, j)))
 		}
 	}
 }
@@ -220,26 +221,28 @@ func (ts *terms) convSiLUGrad(o kernels.ConvSiLUGrad) {
 				sum += ts.at(o.W, d, j) * at(dc, i/n*n+after, d)
 			}
 			if before := i%n - taps + 1 + j; before >= 0 {
-				ts.plus(o.DW, d, j, at(dc, i, d)*ts.at(o.X, i/n*n+before, d))
+				plus(ts.of(o.DW), d, j, at(dc, i, d)*ts.at(o.X, i/n*n+before, d))
 			}
 		}
 		set(ts.of(o.DX), i, d, sum)
-		ts.plus(o.DBias, 0, d, at(dc, i, d))
+		plus(ts.of(o.DBias), 0, d, at(dc, i, d))
 	})
 }
 
 // scanGrad is the way back over absolute values, with decays as scan has them.
 func (ts *terms) scanGrad(o kernels.ScanGrad) {
-	each(o.DB, func(i, k int) {
-		set(ts.of(o.DB), i, k, 0)
-		set(ts.of(o.DC), i, k, 0)
-	})
+	size := kernels.ScanGrad{ // of every operand, its terms
+		DX: ts.of(o.DX), DDt: ts.of(o.DDt), DA: ts.of(o.DA), DB: ts.of(o.DB), DC: ts.of(o.DC), DD: ts.of(o.DD),
+		DZ: ts.of(o.DZ), DDtBias: ts.of(o.DDtBias), G: ts.of(o.G), X: ts.of(o.X), B: ts.of(o.B), C: ts.of(o.C), D: ts.of(o.D),
+	}
+	do(kernels.Zero{Dst: size.DB})
+	do(kernels.Zero{Dst: size.DC})
 	n := o.X.Rows / o.Seqs
 	for s := range o.Seqs {
 		for d := range o.X.Cols {
-			h, carried := ts.scanStates(o, s, d), make([]float64, o.A.Cols)
+			h, carried := scanStates(o, size, s, d), make([]float64, o.A.Cols)
 			for t := n - 1; t >= 0; t-- {
-				ts.scanGradToken(o, s*n+t, d, h[t], h[t+1], carried)
+				scanGradToken(o, size, s*n+t, d, h[t], h[t+1], carried)
 			}
 		}
 	}
@@ -255,55 +258,56 @@ func scanDecay(delta, a float64) float64 {
 }
 
 // scanStates is the terms of the states before each token, and after the last.
-func (ts *terms) scanStates(o kernels.ScanGrad, s, d int) [][]float64 {
+func scanStates(o, size kernels.ScanGrad, s, d int) [][]float64 {
 	n := o.X.Rows / o.Seqs
 	h := [][]float64{make([]float64, o.A.Cols)}
 	for t := range n {
-		delta, x := delta(forward(o), s*n+t, d), ts.at(o.X, s*n+t, d)
+		delta, x := delta(forward(o), s*n+t, d), at(size.X, s*n+t, d)
 		after := make([]float64, o.A.Cols)
 		for k := range after {
-			after[k] = scanDecay(delta, at(o.A, d, k))*h[t][k] + delta*x*ts.at(o.B, s*n+t, k)
+			after[k] = scanDecay(delta, at(o.A, d, k))*h[t][k] + delta*x*at(size.B, s*n+t, k)
 		}
 		h = append(h, after)
 	}
 	return h
 }
 
-func (ts *terms) scanGradToken(o kernels.ScanGrad, i, d int, before, after, carried []float64) {
-	x, dy := ts.at(o.X, i, d), ts.at(o.G, i, d)
+func scanGradToken(o, size kernels.ScanGrad, i, d int, before, after, carried []float64) {
+	x, dy := at(size.X, i, d), at(size.G, i, d)
 	raw, skip := at(o.Dt, i, d), 0.0
 	if !o.DtBias.None() {
 		raw += at(o.DtBias, 0, d)
 	}
 	if !o.D.None() {
-		skip = ts.at(o.D, 0, d)
+		skip = at(size.D, 0, d)
 	}
 	if !o.Z.None() {
 		z, y := at(o.Z, i, d), skip*x
 		for k, h := range after {
-			y += h * ts.at(o.C, i, k)
+			y += h * at(size.C, i, k)
 		}
-		set(ts.of(o.DZ), i, d, dy*y*slopeTerms(kernels.SiLU, z))
+		set(size.DZ, i, d, dy*y*slopeTerms(kernels.SiLU, z))
 		dy *= math.Abs(z) * sigmoid(z)
 	}
 	delta := delta(forward(o), i, d)
 	var gb, ea float64
 	for k := range carried {
 		a := at(o.A, d, k)
-		g := dy*ts.at(o.C, i, k) + carried[k]
-		e := g * scanDecay(delta, a) * before[k]
-		ts.plus(o.DC, i, k, dy*after[k])
-		ts.plus(o.DB, i, k, g*delta*x)
-		ts.plus(o.DA, d, k, e*delta)
-		gb += g * ts.at(o.B, i, k)
+		decay := scanDecay(delta, a)
+		g := dy*at(size.C, i, k) + carried[k]
+		e := g * decay * before[k]
+		plus(size.DC, i, k, dy*after[k])
+		plus(size.DB, i, k, g*delta*x)
+		plus(size.DA, d, k, e*delta)
+		gb += g * at(size.B, i, k)
 		ea += e * math.Abs(a)
-		carried[k] = scanDecay(delta, a) * g
+		carried[k] = decay * g
 	}
 	dDt := (ea + x*gb) * sigmoid(raw)
-	set(ts.of(o.DX), i, d, delta*gb+skip*dy)
-	set(ts.of(o.DDt), i, d, dDt)
-	ts.plus(o.DD, 0, d, dy*x)
-	ts.plus(o.DDtBias, 0, d, dDt)
+	set(size.DX, i, d, delta*gb+skip*dy)
+	set(size.DDt, i, d, dDt)
+	plus(size.DD, 0, d, dy*x)
+	plus(size.DDtBias, 0, d, dDt)
 }
 
 func (ts *terms) rotaryGrad(o kernels.RotaryGrad) {
@@ -316,23 +320,25 @@ func (ts *terms) rotaryGrad(o kernels.RotaryGrad) {
 // attendGrad: a weight is off by the absolute errors of its score and of the sum's
 // logarithm, relatively, and so is what it is a factor of.
 func (ts *terms) attendGrad(o kernels.AttendGrad) {
+	size := kernels.AttendGrad{ // of every operand, its terms
+		DQ: ts.of(o.DQ), DK: ts.of(o.DK), DV: ts.of(o.DV), G: ts.of(o.G), Out: ts.of(o.Out),
+		Q: ts.of(o.Q), K: ts.of(o.K), V: ts.of(o.V), LSE: ts.of(o.LSE),
+	}
 	n, length, perKV := o.Q.Rows/o.Seqs, o.K.Rows/o.Seqs, o.Q.Cols/o.K.Cols
-	each(o.DQ, func(i, j int) { set(ts.of(o.DQ), i, j, 0) })
-	each(o.DK, func(i, j int) {
-		if i%length < n {
-			set(ts.of(o.DK), i, j, 0)
-			set(ts.of(o.DV), i, j, 0)
-		}
-	})
+	do(kernels.Zero{Dst: size.DQ})
+	for s := range o.Seqs {
+		do(kernels.Zero{Dst: size.DK.RowRange(s*length, s*length+n)})
+		do(kernels.Zero{Dst: size.DV.RowRange(s*length, s*length+n)})
+	}
 	for i := range o.Q.Rows {
 		for head := range o.Q.Cols / o.HeadDim {
 			q, kv := head*o.HeadDim, head/perKV*o.HeadDim
 			inner := 0.0
 			for d := range o.HeadDim {
-				inner += ts.at(o.G, i, q+d) * ts.at(o.Out, i, q+d)
+				inner += at(size.G, i, q+d) * at(size.Out, i, q+d)
 			}
 			for key := i / n * length; key <= i/n*length+i%n; key++ {
-				ts.attendGradPair(o, i, key, q, kv, head, inner)
+				attendGradPair(o, size, i, key, q, kv, head, inner)
 			}
 		}
 	}
@@ -340,21 +346,21 @@ func (ts *terms) attendGrad(o kernels.AttendGrad) {
 
 // attendGradPair is the query of a head, in row i from column q on, and one key, in row key
 // from column kv on.
-func (ts *terms) attendGradPair(o kernels.AttendGrad, i, key, q, kv, head int, inner float64) {
-	var score, size, product float64
+func attendGradPair(o, size kernels.AttendGrad, i, key, q, kv, head int, inner float64) {
+	var score, scores, product float64
 	scale := math.Abs(float64(o.Scale))
 	for d := range o.HeadDim {
 		term := at(o.Q, i, q+d) * at(o.K, key, kv+d)
 		score += float64(o.Scale) * term
-		size += scale * math.Abs(term)
-		product += ts.at(o.G, i, q+d) * ts.at(o.V, key, kv+d)
+		scores += scale * math.Abs(term)
+		product += at(size.G, i, q+d) * at(size.V, key, kv+d)
 	}
-	p := math.Exp(score-at(o.LSE, i, head)) * (1 + size + ts.at(o.LSE, i, head))
+	p := math.Exp(score-at(o.LSE, i, head)) * (1 + scores + at(size.LSE, i, head))
 	ds := scale * p * (product + inner)
 	for d := range o.HeadDim {
-		ts.plus(o.DV, key, kv+d, p*ts.at(o.G, i, q+d))
-		ts.plus(o.DQ, i, q+d, ds*ts.at(o.K, key, kv+d))
-		ts.plus(o.DK, key, kv+d, ds*ts.at(o.Q, i, q+d))
+		plus(size.DV, key, kv+d, p*at(size.G, i, q+d))
+		plus(size.DQ, i, q+d, ds*at(size.K, key, kv+d))
+		plus(size.DK, key, kv+d, ds*at(size.Q, i, q+d))
 	}
 }
 
@@ -377,7 +383,7 @@ func (ts *terms) routeGrad(o kernels.RouteGrad) {
 			case kernels.SigmoidScore:
 				set(ts.of(o.DLogits), t, int(e), own)
 			case kernels.SoftmaxScore:
-				ts.plus(o.DLogits, t, int(e), own)
+				plus(ts.of(o.DLogits), t, int(e), own)
 			case kernels.SoftmaxTopKScore:
 				set(ts.of(o.DLogits), t, int(e), own+sum)
 			}
