@@ -42,8 +42,9 @@ func (b *bench) spend(name string, m matrix) kernels.Mat { return b.add(clobber,
 // out places a destination. It is filled with guards: the op has to set all of it.
 func (b *bench) out(name string, t kernels.Type, rows, cols int) kernels.Mat {
 	m := matrix{t, rows, cols, make([]uint32, rows*cols)}
+	guard := guards[t]
 	for i := range m.bits {
-		m.bits[i] = guards[t]
+		m.bits[i] = guard
 	}
 	return b.add(result, name, m, false)
 }
@@ -59,8 +60,9 @@ func (b *bench) add(r role, name string, m matrix, read bool) kernels.Mat {
 	o := &operand{name: name, role: r}
 	o.whole, o.view = b.place(dev, m)
 	o.before = make([]byte, o.whole.Bytes())
+	guard := guards[m.typ]
 	for i := range o.whole.Len() {
-		putElement(m.typ, o.before, i, guards[m.typ])
+		putElement(m.typ, o.before, i, guard)
 	}
 	for i, e := range m.bits {
 		putElement(m.typ, o.before, index(o.view, i/m.cols, i%m.cols), e)
