@@ -522,7 +522,7 @@ func logOf(m kernels.Mat) kernels.Mat {
 }
 
 // TestGoldenMoE is whole sparse layers: the router, the experts, and the way there and
-// back. hf_switch is left out, because our op drops no token beyond a capacity.
+// back. hf_switch is left out: it lets tokens that it drops through.
 func TestGoldenMoE(t *testing.T) {
 	g := openGolden(t, "moe_blocks")
 	for _, block := range sparseBlocks() {
@@ -633,4 +633,28 @@ func (g *golden) stackBias(b sparseBlock, kind, layer string) kernels.Mat {
 		return kernels.Mat{}
 	}
 	return mat(blockExperts, len(all)/blockExperts, all...)
+}
+
+// TestGoldenCapacity is which tokens HF's Switch drops, sequence by sequence, where an
+// expert has room for three. (It lets a dropped token through as it was; ours is nothing.)
+func TestGoldenCapacity(t *testing.T) {
+	g := openGolden(t, "moe_blocks")
+	mask, all, gate := g.indices("hf_switch.expert_mask"), g.rows("hf_switch.router_logits"), g.values("hf_switch.gate")
+	const seqs, capacity = 2, 3
+	n := all.Rows / seqs
+	for s := range seqs {
+		logits, want := all.RowRange(s*n, (s+1)*n), mat(n, 1)
+		for i := range n {
+			if token := (s*n + i) * blockExperts; slices.Contains(mask[token:token+blockExperts], 1) {
+				want.Mem.([]float64)[i] = gate[s*n+i]
+			}
+		}
+		experts, gates := ids(n, 1), mat(n, 1)
+		slots, places, offsets := ids(n, 1), ids(n, 1), ids(blockExperts+1, 1)
+		do(t,
+			kernels.Route{Experts: experts, Gates: gates, Logits: logits, Score: kernels.SoftmaxScore},
+			kernels.Sort{Slots: slots, Places: places, Offsets: offsets, Experts: experts},
+			kernels.LimitLoad{Gates: gates, Places: places, Offsets: offsets, Experts: experts, Capacity: capacity})
+		g.want(fmt.Sprintf("gates of sequence %d", s), gates, want, single)
+	}
 }
