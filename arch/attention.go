@@ -31,16 +31,27 @@ func (a *attention) params(visit visitor) {
 
 func (a *attention) open(dev kernels.Device, cache kernels.Type, seqs, maxLen int) memory {
 	kv := a.KVHeads * a.HeadDim
-	return &kvCache{a, dev.Alloc(cache, seqs*maxLen, kv), dev.Alloc(cache, seqs*maxLen, kv)}
+	return &kvCache{a, dev.Alloc(cache, seqs*maxLen, kv), dev.Alloc(cache, seqs*maxLen, kv), maxLen}
 }
 
 // A kvCache is what attention remembers: every key and value, [seqs·maxLen, kv heads·head].
 type kvCache struct {
 	*attention
-	k, v kernels.Mat
+	k, v   kernels.Mat
+	maxLen int
 }
 
 func (c *kvCache) reset(*kernels.Stream) {} // rows past the end are never read
+
+func (c *kvCache) copyFrom(s *kernels.Stream, src memory, i, j, past int) {
+	if past == 0 {
+		return
+	}
+	from := src.(*kvCache)
+	i, j = i*c.maxLen, j*from.maxLen
+	s.Do(kernels.Copy{Dst: c.k.RowRange(i, i+past), X: from.k.RowRange(j, j+past)})
+	s.Do(kernels.Copy{Dst: c.v.RowRange(i, i+past), X: from.v.RowRange(j, j+past)})
+}
 
 func (c *kvCache) mix(s step, dst, x kernels.Mat) {
 	sc := s.Scope("attention", -1)

@@ -82,6 +82,15 @@ func (m *ssmState) reset(s *kernels.Stream) {
 	}
 }
 
+func (m *ssmState) copyFrom(s *kernels.Stream, src memory, i, j, _ int) {
+	from := src.(*ssmState)
+	e, w := m.Inner, m.Conv-1
+	s.Do(kernels.Copy{Dst: m.state.RowRange(i*e, (i+1)*e), X: from.state.RowRange(j*e, (j+1)*e)})
+	if !m.tail.None() {
+		s.Do(kernels.Copy{Dst: m.tail.RowRange(i*w, (i+1)*w), X: from.tail.RowRange(j*w, (j+1)*w)})
+	}
+}
+
 func (m *ssmState) mix(s step, dst, x kernels.Mat) {
 	sc := s.Scope("mamba", -1)
 	defer sc.End()

@@ -40,6 +40,9 @@ type sequenceMixer interface {
 type memory interface {
 	mix(s step, dst, x kernels.Mat)
 	reset(s *kernels.Stream) // forgets every token
+	// copyFrom makes sequence i remember what sequence j of src, the same mixer's memory in
+	// another session, does: past tokens.
+	copyFrom(s *kernels.Stream, src memory, i, j, past int)
 }
 
 // A channelMixer treats every token alike and remembers nothing.

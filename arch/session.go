@@ -49,15 +49,56 @@ func (s *Session) Reset() {
 // Past is the number of tokens of each sequence read so far.
 func (s *Session) Past() int { return s.past }
 
+// CopyFrom makes each sequence i of s go on from where sequence from[i] of src stands, as
+// if it had read the same tokens. Both sessions are of one model; src stays as it is. s
+// must have room for what src has read.
+func (s *Session) CopyFrom(src *Session, from []int) {
+	if s.Model != src.Model || s == src || len(from) != s.seqs || src.past > s.maxLen {
+		panic(fmt.Sprintf("arch: copying %d sequences of %d tokens to %d that hold at most %d, of one model: %v",
+			len(from), src.past, s.seqs, s.maxLen, s.Model == src.Model))
+	}
+	s.past = src.past
+	for layer, m := range s.memory {
+		if m == nil {
+			continue
+		}
+		for i, f := range from {
+			if f < 0 || f >= src.seqs {
+				panic(fmt.Sprintf("arch: copying sequence %d of %d", f, src.seqs))
+			}
+			m.copyFrom(s.stream, src.memory[layer], i, f, s.past)
+		}
+	}
+}
+
 // Forward reads the next tokens of every sequence and writes the logits of what follows
 // them. ids is [seqs·n, 1] I32, row s·n+t being token t of sequence s. logits is [seqs·n,
 // vocab] F32, or [seqs, vocab] for the last token of each sequence alone. Reading a
 // prompt whole, in pieces or token by token gives the same logits.
 func (s *Session) Forward(logits, ids kernels.Mat) {
+	if logits.Rows != ids.Rows && logits.Rows != s.seqs {
+		panic(fmt.Sprintf("arch: %d rows of logits for %d of ids of %d sequences", logits.Rows, ids.Rows, s.seqs))
+	}
+	s.forward(logits, ids, kernels.Mat{})
+}
+
+// ForwardAt is Forward with logits of some positions alone: row i of logits is what
+// follows row at[i] of ids. at is [n, 1] I32, within ids; logits is [n, vocab] F32. The
+// head, which is much of a small model's work, is computed for those rows only. Where
+// both are absent, tokens are read and nothing is predicted.
+func (s *Session) ForwardAt(logits, ids, at kernels.Mat) {
+	if logits.Rows != at.Rows {
+		panic(fmt.Sprintf("arch: %d rows of logits for %d positions", logits.Rows, at.Rows))
+	}
+	s.forward(logits, ids, at)
+}
+
+// forward computes the logits of the rows at, or without them of as many last rows of
+// each sequence as there are logits.
+func (s *Session) forward(logits, ids, at kernels.Mat) {
 	n := ids.Rows / s.seqs
-	if n < 1 || ids.Rows%s.seqs != 0 || logits.Rows != ids.Rows && logits.Rows != s.seqs || s.past+n > s.maxLen {
-		panic(fmt.Sprintf("arch: %d rows of ids and %d of logits, for %d sequences that hold %d of at most %d tokens",
-			ids.Rows, logits.Rows, s.seqs, s.past, s.maxLen))
+	if n < 1 || ids.Rows%s.seqs != 0 || s.past+n > s.maxLen {
+		panic(fmt.Sprintf("arch: %d rows of ids for %d sequences that hold %d of at most %d tokens", ids.Rows, s.seqs, s.past, s.maxLen))
 	}
 	st := step{s.stream, s.seqs, s.past, s.Training}
 	whole := st.Scope("model", -1)
@@ -74,9 +115,27 @@ func (s *Session) Forward(logits, ids kernels.Mat) {
 		delta = y
 	}
 
+	if !logits.None() {
+		s.predict(st, logits, x, h, delta, at)
+	}
+	whole.End()
+	s.past += n
+}
+
+// predict is the head: logits of the rows at of x+delta, or of the last ones.
+func (s *Session) predict(st step, logits, x, h, delta, at kernels.Mat) {
 	sc := st.Scope("head", -1)
-	if logits.Rows < ids.Rows {
-		x, h, delta = x.LastRows(s.seqs), h.RowRange(0, s.seqs), delta.LastRows(s.seqs)
+	defer sc.End()
+	switch {
+	case !at.None():
+		x, delta = pick(st, x, at), pick(st, delta, at)
+	case logits.Rows < x.Rows:
+		x, delta = x.LastRows(s.seqs), delta.LastRows(s.seqs)
+	}
+	if h.Rows >= x.Rows {
+		h = h.RowRange(0, x.Rows)
+	} else { // a row may be asked for twice
+		h = st.Temp(kernels.F32, x.Rows, x.Cols)
 	}
 	s.finalNorm.apply(st.Stream, h, x, delta)
 	head := &s.head
@@ -84,9 +143,16 @@ func (s *Session) Forward(logits, ids kernels.Mat) {
 		head = &s.embed
 	}
 	st.Do(kernels.MatMul{Dst: logits, A: h, B: head.Mat, Bias: s.headBias.Mat})
-	sc.End()
-	whole.End()
-	s.past += n
+}
+
+// pick returns the rows at of x, or an absent x.
+func pick(st step, x, at kernels.Mat) kernels.Mat {
+	if x.None() {
+		return x
+	}
+	dst := st.Temp(kernels.F32, at.Rows, x.Cols)
+	st.Do(kernels.Embed{Dst: dst, Table: x, IDs: at})
+	return dst
 }
 
 // apply adds delta to x and leaves in y what the layer adds to it.

@@ -92,18 +92,18 @@ func i32(what string, m Mat) (e expect) {
 	return e
 }
 
-// float wants a floating-point type.
-func float(what string, m Mat) (e expect) {
-	if m.Type == I32 {
-		e = expect{what: what, of: floatNames, kind: wrongType, have: int(m.Type)}
+// sameType wants m to be of the type of like.
+func sameType(what string, m, like Mat) (e expect) {
+	if m.Type != like.Type {
+		e = expect{what: what, of: like.Type.String(), kind: wrongType, have: int(m.Type)}
 	}
 	return e
 }
 
-// typed wants m to be of type t.
-func typed(what string, m Mat, t Type) (e expect) {
-	if m.Type != t {
-		e = expect{what: what, of: t.String(), kind: wrongType, have: int(m.Type)}
+// float wants a floating-point type.
+func float(what string, m Mat) (e expect) {
+	if m.Type == I32 {
+		e = expect{what: what, of: floatNames, kind: wrongType, have: int(m.Type)}
 	}
 	return e
 }

@@ -1,16 +1,5 @@
 package kernels
 
-// Copy is Dst = X, of any one type.
-//
-// Gradient: dX = g.
-type Copy struct{ Dst, X Mat }
-
-func (o Copy) Cost() Cost { return Cost{}.reads(o.X).writes(o.Dst) }
-
-func (o Copy) check() error {
-	return first(shaped("x", o.X, o.Dst), typed("x", o.X, o.Dst.Type))
-}
-
 // Sum is Dst = Scale·(X + Y), or Scale·X where Y is absent. Dst may be X or Y.
 //
 // Gradient: dX = dY = Scale·g.

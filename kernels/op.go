@@ -32,6 +32,7 @@ type kept struct {
 	enter         Enter
 	leave         Leave
 	zero          Zero
+	copied        Copy
 	add           Add
 	embed         Embed
 	negExp        NegExp
@@ -50,7 +51,6 @@ type kept struct {
 	groupedMatMul GroupedMatMul
 	combine       Combine
 
-	copy               Copy
 	sum                Sum
 	embedGrad          EmbedGrad
 	negExpGrad         NegExpGrad
@@ -90,6 +90,9 @@ func (k *kept) keep(op Op) Op {
 	case Zero:
 		k.zero = o
 		return &k.zero
+	case Copy:
+		k.copied = o
+		return &k.copied
 	case Add:
 		k.add = o
 		return &k.add
@@ -141,9 +144,6 @@ func (k *kept) keep(op Op) Op {
 	case Combine:
 		k.combine = o
 		return &k.combine
-	case Copy:
-		k.copy = o
-		return &k.copy
 	case Sum:
 		k.sum = o
 		return &k.sum

@@ -8,6 +8,17 @@ type Zero struct{ Dst Mat }
 func (o Zero) Cost() Cost   { return Cost{}.writes(o.Dst) }
 func (o Zero) check() error { return nil }
 
+// Copy is Dst = X, both of one type: what a sequence remembers, for another to go on from.
+//
+// Gradient: dX = g.
+type Copy struct{ Dst, X Mat }
+
+func (o Copy) Cost() Cost { return Cost{}.reads(o.X).writes(o.Dst) }
+
+func (o Copy) check() error {
+	return first(shaped("x", o.X, o.Dst), sameType("x", o.X, o.Dst))
+}
+
 // Add is Dst += X.
 //
 // Gradient: dX = g, and g passes to Dst's former value.

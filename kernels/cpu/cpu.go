@@ -147,6 +147,8 @@ func (d *Device) Do(op kernels.Op) {
 	case *kernels.Enter, *kernels.Leave:
 	case *kernels.Zero:
 		d.zero(o)
+	case *kernels.Copy:
+		d.jobs.training.copy.start(o)
 	case *kernels.Add:
 		j.add.start(o)
 	case *kernels.Embed:

@@ -10,8 +10,6 @@ import (
 func (d *Device) doTraining(op kernels.Op) {
 	j := &d.jobs.training
 	switch o := op.(type) {
-	case *kernels.Copy:
-		j.copy.start(o)
 	case *kernels.Sum:
 		j.sum.start(o)
 	case *kernels.EmbedGrad:

@@ -191,6 +191,8 @@ func (d *Device) Do(op kernels.Op) {
 	case *kernels.Enter, *kernels.Leave:
 	case *kernels.Zero:
 		d.zero(o)
+	case *kernels.Copy:
+		d.copied(o)
 	case *kernels.Add:
 		d.add(o)
 	case *kernels.Embed:

@@ -11,6 +11,7 @@ func (s *suite) basic() {
 	s.memory()
 	s.scopes()
 	s.zero()
+	s.copied()
 	s.add()
 	s.embed()
 	s.negExp()
@@ -55,6 +56,19 @@ func (s *suite) zero() {
 			})
 		}
 	}
+}
+
+func (s *suite) copied() {
+	for _, t := range weightTypes {
+		for _, n := range planes() {
+			s.cover(fmt.Sprintf("Copy/%dx%d/%v", n[0], n[1], t), func(b *bench) {
+				b.do(kernels.Copy{Dst: b.out("dst", t, n[0], n[1]), X: b.in("x", b.wild(n[0], n[1]).as(t))})
+			})
+		}
+	}
+	s.cover("Copy/i32", func(b *bench) {
+		b.do(kernels.Copy{Dst: b.out("dst", kernels.I32, 3, 2), X: b.in("x", ints(3, 2, []int{1, -2, 3, math.MaxInt32, 5, 6}))})
+	})
 }
 
 func (s *suite) add() {

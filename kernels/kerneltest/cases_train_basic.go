@@ -7,25 +7,10 @@ import (
 )
 
 func (s *suite) basicTraining() {
-	s.copy()
 	s.sum()
 	s.embedGrad()
 	s.negExpGrad()
 	s.normGrads()
-}
-
-func (s *suite) copy() {
-	for _, t := range []kernels.Type{kernels.F32, kernels.BF16, kernels.I32} {
-		for _, n := range planes() {
-			s.cover(fmt.Sprintf("Copy/%dx%d/%v", n[0], n[1], t), func(b *bench) {
-				x := b.wild(n[0], n[1]).as(t)
-				if t == kernels.I32 {
-					x = ints(n[0], n[1], b.indices(n[0]*n[1], 1<<30))
-				}
-				b.do(kernels.Copy{Dst: b.out("dst", t, n[0], n[1]), X: b.in("x", x)})
-			})
-		}
-	}
 }
 
 // indices returns random numbers below limit.

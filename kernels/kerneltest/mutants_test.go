@@ -36,6 +36,8 @@ var mutants = []bug{
 	{"Add yields an infinity", after(func(o *kernels.Add) { *at(o.Dst, 0, 0) = math.Inf(1) })},
 	{"Add changes its input", after(func(o *kernels.Add) { *at(o.X, o.X.Rows-1, o.X.Cols-1)++ })},
 
+	{"Copy leaves the last row", before(func(o *kernels.Copy) { o.Dst.Rows--; o.X.Rows-- })},
+	{"Copy takes rows for contiguous", before(func(o *kernels.Copy) { o.X.Stride = o.X.Cols })},
 	{"Embed rounds to bf16", after(func(o *kernels.Embed) { change(o.Dst, toBF16) })},
 	{"Embed takes any id", before(func(o *kernels.Embed) { o.IDs = clamped(o.IDs, o.Table.Rows) })},
 	{"NegExp forgets the sign", after(func(o *kernels.NegExp) { change(o.Dst, math.Abs) })},

@@ -33,11 +33,6 @@ var trainingMutants = []bug{
 		}
 	})},
 
-	{"Copy rounds to bf16", after(func(o *kernels.Copy) {
-		if o.Dst.Type == kernels.F32 {
-			change(o.Dst, toBF16)
-		}
-	})},
 	{"Sum drops its second operand", before(func(o *kernels.Sum) { o.Y = kernels.Mat{} })},
 	{"Sum drops the scale", before(func(o *kernels.Sum) { o.Scale = 1 })},
 	{"EmbedGrad sets", before(func(o *kernels.EmbedGrad) { change(o.DTable, func(float64) float64 { return 0 }) })},

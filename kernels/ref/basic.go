@@ -23,6 +23,20 @@ func fill[T float64 | int32](v view[T], x T) {
 	}
 }
 
+func copied(o *kernels.Copy) {
+	if o.Dst.Type == kernels.I32 {
+		copyRows(ints(o.Dst), ints(o.X))
+	} else {
+		copyRows(floats(o.Dst), floats(o.X))
+	}
+}
+
+func copyRows[T float64 | int32](dst, x view[T]) {
+	for i := range dst.Rows {
+		copy(dst.row(i), x.row(i))
+	}
+}
+
 func add(o *kernels.Add) {
 	dst, x := floats(o.Dst), floats(o.X)
 	for i := range dst.Rows {

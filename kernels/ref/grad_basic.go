@@ -7,14 +7,6 @@ import (
 	"quadrant/kernels"
 )
 
-func duplicate(o *kernels.Copy) {
-	if o.Dst.Type == kernels.I32 {
-		each(o.Dst, func(i, j int) { ints(o.Dst).set(i, j, ints(o.X).at(i, j)) })
-	} else {
-		each(o.Dst, func(i, j int) { floats(o.Dst).set(i, j, floats(o.X).at(i, j)) })
-	}
-}
-
 func sum(o *kernels.Sum) {
 	dst, x, y := floats(o.Dst), floats(o.X), floats(o.Y)
 	each(o.Dst, func(i, j int) { dst.set(i, j, float64(o.Scale)*(x.at(i, j)+y.or0(i, j))) })

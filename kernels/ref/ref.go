@@ -111,6 +111,8 @@ func run(op kernels.Op) error {
 	case *kernels.Enter, *kernels.Leave: // bracket work, and are none
 	case *kernels.Zero:
 		zero(o)
+	case *kernels.Copy:
+		copied(o)
 	case *kernels.Add:
 		add(o)
 	case *kernels.Embed:

@@ -30,6 +30,11 @@ func TestDefinitions(t *testing.T) {
 			do(t, kernels.Add{Dst: dst, X: mat(1, 2, 10, 20)})
 			wantFloats(t, dst, 11, 22)
 		},
+		"Copy": func(t *testing.T) {
+			dst := mat(2, 2)
+			do(t, kernels.Copy{Dst: dst, X: mat(2, 2, 1, 2, 3, 4)})
+			wantFloats(t, dst, 1, 2, 3, 4)
+		},
 		"Embed": func(t *testing.T) {
 			dst := mat(3, 2)
 			do(t, kernels.Embed{Dst: dst, Table: mat(2, 2, 1, 2, 3, 4), IDs: ids(3, 1, 1, 0, 1)})

@@ -10,8 +10,6 @@ import (
 // train carries out the ops that only training uses.
 func train(op kernels.Op) error {
 	switch o := op.(type) {
-	case *kernels.Copy:
-		duplicate(o)
 	case *kernels.Sum:
 		sum(o)
 	case *kernels.EmbedGrad:

@@ -13,12 +13,6 @@ import (
 // worked out by hand.
 func TestTrainingDefinitions(t *testing.T) {
 	for name, test := range map[string]func(t *testing.T){
-		"Copy": func(t *testing.T) {
-			dst, indices := bf16(1, 2), ids(1, 2)
-			do(t, kernels.Copy{Dst: dst.ColRange(0, 1), X: mat16(1, 1, 1.5)}, kernels.Copy{Dst: indices, X: ids(1, 2, 3, -1)})
-			wantFloats(t, dst, 1.5, 0)
-			wantInts(t, indices, 3, -1)
-		},
 		"Sum": func(t *testing.T) {
 			dst := mat(1, 2, 1, 2)
 			do(t, kernels.Sum{Dst: dst, X: dst, Y: mat(1, 2, 10, 20), Scale: 2})
