@@ -1,5 +1,5 @@
-// Package evals judges what models compute rather than how fast: where their routers
-// send tokens.
+// Package evals judges what models compute rather than how fast: how likely they find
+// texts, and where their routers send tokens.
 package evals
 
 import "quadrant/kernels"

@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"checkpoint":          {"arch", "internal/atomicfile", "kernels"},
 	"flops":               {"arch", "kernels"},
 	"bench":               {"arch", "internal/stat", "kernels", "results"},
-	"evals":               {"arch", "kernels"},
+	"evals":               {"arch", "internal/python", "kernels", "tokenizer"},
 	"hub":                 {"internal/atomicfile"},
 	"reports":             {"internal/stat", "reports/chart", "results"},
 	"reports/chart":       {"internal/atomicfile"},
