@@ -6,19 +6,16 @@ import (
 	"slices"
 	"strings"
 
+	"quadrant/evals/tasks"
 	"quadrant/internal/python"
 	"quadrant/tokenizer"
 )
 
-// A Request asks how likely Continuation is after Context, which may be empty: text.
-type Request struct{ Context, Continuation string }
-
-// An Answer is what a model says of a Request.
-type Answer struct {
-	LogLikelihood float64 // natural logarithm, of the whole continuation
-	Greedy        bool    // the model's likeliest tokens are the continuation
-	Tokens        int     // of the continuation
-}
+// What a task asks, and what a model answers.
+type (
+	Request = tasks.Request
+	Answer  = tasks.Answer
+)
 
 // An Encoder turns requests into token ids as EleutherAI's lm-evaluation-harness does.
 type Encoder struct {
@@ -113,7 +110,7 @@ func (s *Scorer) LogLikelihood(ctx context.Context, e *Encoder, docs [][]Request
 	return s.Score(ctx, pairs, func(doc int, scores []Score) error {
 		answers := make([]Answer, len(scores))
 		for i, sc := range scores {
-			answers[i] = Answer{sc.Sum(), sc.Greedy, len(sc.LogProbs)}
+			answers[i] = Answer{LogLikelihood: sc.Sum(), Greedy: sc.Greedy, Tokens: len(sc.LogProbs)}
 		}
 		return done(doc, answers)
 	})

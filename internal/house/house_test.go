@@ -35,12 +35,13 @@ var mayImport = map[string][]string{
 	"checkpoint":          {"arch", "internal/atomicfile", "kernels"},
 	"flops":               {"arch", "kernels"},
 	"bench":               {"arch", "internal/stat", "kernels", "results"},
-	"evals":               {"arch", "internal/python", "kernels", "tokenizer"},
+	"evals":               {"arch", "evals/tasks", "internal/python", "kernels", "tokenizer"},
+	"evals/tasks":         {"internal/python"},
 	"hub":                 {"internal/atomicfile"},
 	"reports":             {"internal/stat", "reports/chart", "results"},
 	"reports/chart":       {"internal/atomicfile"},
 	"cmd/quadrant": {
-		"arch", "bench", "checkpoint", "configs", "corpus", "evals", "flops", "hub", "internal/atomicfile", "internal/stat", "kernels",
+		"arch", "bench", "checkpoint", "configs", "corpus", "evals", "evals/tasks", "flops", "hub", "internal/atomicfile", "internal/stat", "kernels",
 		"kernels/device", "reports", "reports/chart", "results", "sample", "tokenizer",
 	},
 }
