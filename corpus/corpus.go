@@ -21,13 +21,14 @@ type Corpus struct {
 	Skipped int    // files found in folders or by patterns that are empty or no UTF-8 text
 
 	files []file
+	equal bool // its kinds are domains, of which training reads equal shares
 }
 
 // A file is where documents come from.
 type file struct {
 	path string
 	name string // the path below what was opened, with slashes
-	kind string // extension, in lower case: what documents are mixed by
+	kind string // extension without that of its packing, in lower case: what documents are mixed by
 }
 
 // Files is the number of files with text.

@@ -107,6 +107,8 @@ func TestOpenErrors(t *testing.T) {
 		"empty.txt":  "",
 		"x.parquet":  "PAR1",
 		"x.TXT.GZ":   "",
+		"y.txt.gz":   "text all the same",
+		"y.txt.zst":  "text all the same",
 	})
 	at := func(name string) string { return filepath.Join(dir, name) }
 	for path, want := range map[string]string{
@@ -117,8 +119,10 @@ func TestOpenErrors(t *testing.T) {
 		at("bin/a"):      "a: byte 0 is not UTF-8 text",
 		at("latin1.txt"): "latin1.txt: byte 3 is not UTF-8 text: name a text file, or convert it",
 		at("empty.txt"):  "empty.txt is empty",
-		at("x.parquet"):  ".parquet files are not read: export its text to a .jsonl file",
-		at("x.TXT.GZ"):   ".GZ files are not read: unpack it with gunzip",
+		at("x.parquet"):  "x.parquet: not the parquet file that its name says",
+		at("x.TXT.GZ"):   "x.TXT.GZ: not the gzip file that its name says: it is empty",
+		at("y.txt.gz"):   "y.txt.gz: not the gzip file that its name says",
+		at("y.txt.zst"):  "y.txt.zst: ",
 		os.DevNull:       "is not a regular file",
 	} {
 		_, err := Open(path)

@@ -72,12 +72,17 @@ func (c Corpus) kinds() [][]file {
 		kinds[i] = append(kinds[i], f)
 	}
 	for _, files := range kinds {
-		slices.SortStableFunc(files, func(a, b file) int {
-			x, y := sha256.Sum256([]byte(a.name)), sha256.Sum256([]byte(b.name))
-			return bytes.Compare(x[:], y[:])
-		})
+		byHash(files)
 	}
 	return kinds
+}
+
+// byHash shuffles files by the hashes of their names.
+func byHash(files []file) {
+	slices.SortStableFunc(files, func(a, b file) int {
+		x, y := sha256.Sum256([]byte(a.name)), sha256.Sum256([]byte(b.name))
+		return bytes.Compare(x[:], y[:])
+	})
 }
 
 // pieces yields the documents of files in pieces; see pieceLen. The last of a document

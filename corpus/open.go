@@ -10,8 +10,9 @@ import (
 
 // Open returns the corpus of the files, folders and patterns (such as data/*.txt) at
 // paths. A folder stands for all files below it, those with hidden names left out. A
-// .jsonl file has a document per line, an object whose "text" is a string; any other
-// file is one document of UTF-8 text. Of folders and patterns, other files are skipped
+// .jsonl file has a document per line, an object whose "text" is a string, and a .parquet
+// file one per row, in its column "text"; any other file is one document of UTF-8 text.
+// Files that end in .gz or .zst are what they hold. Of folders and patterns, other files are skipped
 // and counted; one that is named itself is an error.
 func Open(paths ...string) (Corpus, error) {
 	o := opener{seen: map[string]bool{}}
@@ -134,6 +135,6 @@ func (o *opener) add(path, name string) {
 	}
 	if !o.seen[key] {
 		o.seen[key] = true
-		o.files = append(o.files, file{path, filepath.ToSlash(name), strings.ToLower(filepath.Ext(path))})
+		o.files = append(o.files, file{path, filepath.ToSlash(name), kindOf(path)})
 	}
 }

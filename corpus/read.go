@@ -8,35 +8,31 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
-	"path/filepath"
-	"strings"
 	"unicode/utf8"
 )
 
-// packed are the extensions of files that hold text, but not as it is.
-var packed = map[string]string{
-	".gz":      "unpack it with gunzip",
-	".zst":     "unpack it with zstd -d",
-	".parquet": "export its text to a .jsonl file",
-}
-
 // documents returns the documents of f by its kind.
 func (f file) documents() iter.Seq2[Document, error] {
-	if f.kind == ".jsonl" {
+	switch f.kind {
+	case ".jsonl":
 		return f.lines
+	case ".parquet":
+		return f.rows
+	case kindComments:
+		return f.comments
+	case kindSums:
+		return f.sums
 	}
 	return f.whole
 }
 
+// maxText is the bytes of the longest document that is read: whole documents are held in
+// memory.
+const maxText = 1 << 30
+
 // whole yields the file as one document.
 func (f file) whole(yield func(Document, error) bool) {
-	text, err := os.ReadFile(f.path)
-	if err == nil {
-		if i := invalid(text); i >= 0 {
-			err = fmt.Errorf("%s: byte %d is not UTF-8 text: convert the file (iconv -t UTF-8) or leave it out", f.path, i)
-		}
-	}
+	text, err := f.text()
 	if err != nil {
 		yield(Document{}, err)
 		return
@@ -44,9 +40,29 @@ func (f file) whole(yield func(Document, error) bool) {
 	yield(Document{f.name, text}, nil)
 }
 
+// text is all of the file, unpacked.
+func (f file) text() ([]byte, error) {
+	r, err := openPacked(f.path)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	text, err := io.ReadAll(io.LimitReader(r, maxText+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", f.path, err)
+	case len(text) > maxText:
+		return nil, fmt.Errorf("%s has more than %d bytes, too many for one document: split it, or make it a .jsonl file", f.path, maxText)
+	}
+	if i := invalid(text); i >= 0 {
+		return nil, fmt.Errorf("%s: byte %d is not UTF-8 text: convert the file (iconv -t UTF-8) or leave it out", f.path, i)
+	}
+	return text, nil
+}
+
 // lines yields a document for each line that is not empty.
 func (f file) lines(yield func(Document, error) bool) {
-	r, err := os.Open(f.path)
+	r, err := openPacked(f.path)
 	if err != nil {
 		yield(Document{}, err)
 		return
@@ -54,9 +70,9 @@ func (f file) lines(yield func(Document, error) bool) {
 	defer r.Close()
 	b := bufio.NewReaderSize(r, 1<<16)
 	for n := 1; ; n++ {
-		line, err := b.ReadBytes('\n')
+		line, err := readLine(b)
 		if err != nil && !errors.Is(err, io.EOF) {
-			yield(Document{}, err)
+			yield(Document{}, fmt.Errorf("%s:%d: %w", f.path, n, err))
 			return
 		}
 		if len(bytes.TrimSpace(line)) > 0 {
@@ -71,6 +87,22 @@ func (f file) lines(yield func(Document, error) bool) {
 		}
 		if err != nil { // the end
 			return
+		}
+	}
+}
+
+// readLine reads up to the next end of a line, which is not asked to be short, nor allowed
+// to be endless. The error is io.EOF with the last line.
+func readLine(b *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := b.ReadSlice('\n')
+		line = append(line, part...)
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return line, err
+		}
+		if len(line) > maxText {
+			return nil, fmt.Errorf("the line has more than %d bytes", maxText)
 		}
 	}
 }
@@ -91,10 +123,10 @@ const headSize = 1 << 16
 
 // readable returns an error if the beginning of the file at path is not text.
 func readable(path string) error {
-	if remedy, ok := packed[strings.ToLower(filepath.Ext(path))]; ok {
-		return fmt.Errorf("%s: %s files are not read: %s", path, filepath.Ext(path), remedy)
+	if kindOf(path) == ".parquet" {
+		return readableParquet(path)
 	}
-	f, err := os.Open(path)
+	f, err := openPacked(path)
 	if err != nil {
 		return err
 	}
@@ -107,7 +139,7 @@ func readable(path string) error {
 	case err == nil: // there may be more: a character cut in two at the end is no fault
 		n -= cut(head[:n])
 	case !errors.Is(err, io.ErrUnexpectedEOF):
-		return err
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	if i := invalid(head[:n]); i >= 0 {
 		return fmt.Errorf("%s: byte %d is not UTF-8 text: name a text file, or convert it (iconv -t UTF-8)", path, i)
