@@ -91,7 +91,7 @@ func TestScoresAreTheHarness(t *testing.T) {
 						r.Random()
 					}
 				}
-				m, err := task.Mark(d, answers, false)
+				m, err := task.Mark(d, answers)
 				if err != nil {
 					t.Fatal(err)
 				}

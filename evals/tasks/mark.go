@@ -42,10 +42,9 @@ type Mark struct {
 }
 
 // Mark marks the answers to the requests of d, one for each, in the order of t.Metrics.
-// Of choices equally likely the first counts as chosen, as in the harness; with fair, the
-// mark is shared between them, so that a model without an opinion does not score by the
-// order of choices.
-func (t Task) Mark(d Doc, answers []Answer, fair bool) ([]Mark, error) {
+// Of choices equally likely the first counts as chosen, as in the harness; in tasks with
+// FairTies the mark is shared between them.
+func (t Task) Mark(d Doc, answers []Answer) ([]Mark, error) {
 	if len(answers) != len(d.Requests) || len(answers) == 0 {
 		return nil, fmt.Errorf("tasks: %d answers to %d requests", len(answers), len(d.Requests))
 	}
@@ -58,9 +57,9 @@ func (t Task) Mark(d Doc, answers []Answer, fair bool) ([]Mark, error) {
 		case m == Acc && t.Output == LogLikelihood:
 			v = one(answers[0].Greedy)
 		case m == Acc:
-			v = right(d.Gold, answers, fair, func(int) float64 { return 1 })
+			v = right(d.Gold, answers, t.FairTies, func(int) float64 { return 1 })
 		case m == AccNorm:
-			v = right(d.Gold, answers, fair, func(i int) float64 { return float64(d.Lengths[i]) })
+			v = right(d.Gold, answers, t.FairTies, func(i int) float64 { return float64(d.Lengths[i]) })
 		default:
 			return nil, fmt.Errorf("tasks: %s does not mark single documents in %s", t.Name, m)
 		}

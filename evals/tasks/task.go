@@ -53,6 +53,11 @@ type Task struct {
 	// Text of the harness's configuration, for its results file.
 	DocToText, DocToTarget, DocToChoice string
 
+	// FairTies shares the mark of a choice between all that are equally likely, so that a
+	// model without an opinion does not score by the order of choices. The harness does not.
+	FairTies bool
+	Chance   float64 // expected accuracy of guessing, 0 where it is not the same for all documents
+
 	Records int    // of the published evaluation split, 0 if unknown
 	SHA256  string // of the harness's list of its requests; see RequestsSHA256
 

@@ -36,12 +36,13 @@ var mayImport = map[string][]string{
 	"flops":               {"arch", "kernels"},
 	"bench":               {"arch", "internal/stat", "kernels", "results"},
 	"evals":               {"arch", "evals/tasks", "internal/python", "kernels", "tokenizer"},
+	"evals/generated":     {"evals/tasks", "internal/python"},
 	"evals/tasks":         {"internal/python"},
 	"hub":                 {"internal/atomicfile"},
 	"reports":             {"internal/stat", "reports/chart", "results"},
 	"reports/chart":       {"internal/atomicfile"},
 	"cmd/quadrant": {
-		"arch", "bench", "checkpoint", "configs", "corpus", "evals", "evals/tasks", "flops", "hub", "internal/atomicfile", "internal/stat", "kernels",
+		"arch", "bench", "checkpoint", "configs", "corpus", "evals", "evals/generated", "evals/tasks", "flops", "hub", "internal/atomicfile", "internal/stat", "kernels",
 		"kernels/device", "reports", "reports/chart", "results", "sample", "tokenizer",
 	},
 }
