@@ -142,23 +142,6 @@ type MoE struct {
 	Router  Router `yaml:"router" json:"router"`
 }
 
-// A Router chooses each token's experts and their gates; see kernels.Route. While
-// training it may choose by balanced logits instead; inference never does.
-type Router struct {
-	TopK     int           `yaml:"top_k" json:"top_k"`
-	Score    kernels.Score `yaml:"score" json:"score"`
-	Bias     bool          `yaml:"bias" json:"bias,omitempty"`         // of its linear layer
-	Sinkhorn *Sinkhorn     `yaml:"sinkhorn" json:"sinkhorn,omitempty"` // while training
-}
-
-// Sinkhorn balances the choices of a router in training; see kernels.Sinkhorn.
-type Sinkhorn struct {
-	Temperature   float32 `yaml:"temperature" json:"temperature"`
-	ColumnFirst   bool    `yaml:"column_first" json:"column_first,omitempty"`
-	MaxIterations int     `yaml:"max_iterations" json:"max_iterations"`
-	Tolerance     float32 `yaml:"tolerance" json:"tolerance"`
-}
-
 // A Family is one of the four architectures compared, or a mixture of them.
 type Family string
 
@@ -310,17 +293,5 @@ func (v *validator) mlp(name string, m MLP) {
 func (v *validator) moe(name string, m MoE) {
 	v.positive(name+".experts", m.Experts)
 	v.mlp(name+".expert", m.Expert)
-	v.positive(name+".router.top_k", m.Router.TopK)
-	if m.Router.TopK > m.Experts {
-		v.failf("%s.router.top_k is %d, but there are %d experts", name, m.Router.TopK, m.Experts)
-	}
-	if m.Router.Score == 0 {
-		v.failf("%s.router.score is missing, want one of sigmoid, softmax, softmax_topk", name)
-	}
-	if s := m.Router.Sinkhorn; s != nil {
-		v.positive(name+".router.sinkhorn.max_iterations", s.MaxIterations)
-		if !(s.Temperature > 0 && s.Temperature < 1e6) || !(s.Tolerance > 0 && s.Tolerance < 1) {
-			v.failf("%s.router.sinkhorn: temperature is %v and tolerance %v, want above 0, and below 1e6 and 1", name, s.Temperature, s.Tolerance)
-		}
-	}
+	v.router(name+".router", m.Router, m.Experts)
 }

@@ -40,8 +40,7 @@ func (m *mlp) mix(s step, dst, x kernels.Mat) {
 	s.Do(kernels.MatMul{Dst: dst, A: m.activate(s.Stream, h), B: m.out.Mat, Bias: m.outBias.Mat})
 }
 
-// activate turns the first layer's output h, in place, into the second's input, and
-// returns it.
+// activate returns the second layer's input, made of the first layer's output h.
 func (c MLP) activate(s *kernels.Stream, h kernels.Mat) kernels.Mat {
 	x, mul := h, kernels.Mat{}
 	switch c.Gate {
@@ -50,6 +49,7 @@ func (c MLP) activate(s *kernels.Stream, h kernels.Mat) kernels.Mat {
 	case SecondHalf:
 		mul, x = h.ColRange(0, c.Hidden), h.ColRange(c.Hidden, 2*c.Hidden)
 	}
-	s.Do(kernels.Activation{Dst: x, X: x, Mul: mul, Act: c.Act})
-	return x
+	dst := s.Temp(kernels.F32, h.Rows, c.Hidden)
+	s.Do(kernels.Activation{Dst: dst, X: x, Mul: mul, Act: c.Act})
+	return dst
 }

@@ -12,7 +12,8 @@ type Types struct {
 	Cache   kernels.Type // of attention's keys and values
 }
 
-// A Model is weights on a device. Running it does not change it.
+// A Model is weights on a device. Running it does not change it, but for [Session.Loss] in
+// training, which moves what routers learn without gradients.
 type Model struct {
 	Config
 	types       Types
@@ -56,7 +57,11 @@ type channelMixer interface {
 type step struct {
 	*kernels.Stream
 	seqs, past int
-	training   bool // routers choose as in training
+	ids        kernels.Mat
+	embedding  kernels.Mat // of ids, where a router reads it
+	training   bool        // routers choose as in training
+	learning   bool        // and what they learn without gradients moves
+	share      float32     // of the whole loss, what a mean over this step's tokens is
 }
 
 // New builds a model with room on dev for its weights, whose values are unspecified.
@@ -151,9 +156,14 @@ func (m *Model) Init(seed uint64) {
 	index := 0
 	m.Params(func(_ string, p *Param) {
 		p.fill(m.dev, seed, index)
-		index++
+		if !p.Buffer { // a router's choice of balance changes no other weight
+			index++
+		}
 	})
 }
+
+// Device is where m's weights are, and where its ops go.
+func (m *Model) Device() kernels.Device { return m.dev }
 
 // A Count is a model's number of parameters.
 type Count struct {
@@ -166,9 +176,12 @@ type Count struct {
 func (m *Model) Count() Count {
 	var c Count
 	m.Params(func(_ string, p *Param) {
+		c.Bytes += p.Bytes()
+		if p.Buffer {
+			return
+		}
 		n := int64(p.Rows) * int64(p.Cols)
 		c.Total += n
-		c.Bytes += p.Bytes()
 		if p.Experts > 0 {
 			n = n / int64(p.Experts) * int64(p.Chosen)
 		}

@@ -41,15 +41,15 @@ func (m *moe) mix(s step, dst, x kernels.Mat) {
 	defer sc.End()
 	k := m.router.TopK
 	n := x.Rows * k
-	experts, gates := s.Temp(kernels.I32, x.Rows, k), s.Temp(kernels.F32, x.Rows, k)
-	slots, places := s.Temp(kernels.I32, n, 1), s.Temp(kernels.I32, n, 1)
-	offsets := s.Temp(kernels.I32, m.Experts+1, 1)
+	r := routes{
+		experts: s.Temp(kernels.I32, x.Rows, k), gates: s.Temp(kernels.F32, x.Rows, k),
+		slots: s.Temp(kernels.I32, n, 1), places: s.Temp(kernels.I32, n, 1), offsets: s.Temp(kernels.I32, m.Experts+1, 1),
+	}
 	h := s.Temp(kernels.F32, n, m.Expert.width())
 	y := s.Temp(kernels.F32, n, x.Cols)
 
-	m.router.route(s, experts, gates, x)
-	s.Do(kernels.Sort{Slots: slots, Places: places, Offsets: offsets, Experts: experts})
-	s.Do(kernels.GroupedMatMul{Dst: h, A: x, B: m.in.Mat, Bias: m.inBias.Mat, Offsets: offsets, Slots: slots, K: k})
-	s.Do(kernels.GroupedMatMul{Dst: y, A: m.Expert.activate(s.Stream, h), B: m.out.Mat, Bias: m.outBias.Mat, Offsets: offsets})
-	s.Do(kernels.Combine{Dst: dst, Src: y, Places: places, Gates: gates})
+	m.router.route(s, r, x)
+	s.Do(kernels.GroupedMatMul{Dst: h, A: x, B: m.in.Mat, Bias: m.inBias.Mat, Offsets: r.offsets, Slots: r.slots, K: k})
+	s.Do(kernels.GroupedMatMul{Dst: y, A: m.Expert.activate(s.Stream, h), B: m.out.Mat, Bias: m.outBias.Mat, Offsets: r.offsets})
+	s.Do(kernels.Combine{Dst: dst, Src: y, Places: r.places, Gates: r.gates})
 }

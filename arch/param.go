@@ -16,6 +16,7 @@ type Param struct {
 	Experts int  // stacked in its rows, each token using Chosen of them; 0 where a token uses all rows
 	Chosen  int  // see Experts
 	Wide    bool // F32 whatever the type of the other weights: norms, biases, A_log, D, routers
+	Buffer  bool // learned without a gradient: a router's balance; kept with the weights, but no parameter
 	init    filler
 }
 

@@ -9,9 +9,12 @@ import (
 // A Session is a model in use: what a number of sequences side by side remember.
 type Session struct {
 	*Model
-	// Training makes routers that balance their load while training do so. Their
-	// choices then depend on all tokens of a step.
+	// Training makes routers choose, and drop tokens, as they do while training. Their
+	// choices may then depend on all tokens of a step.
 	Training bool
+	// Keep makes whatever a step computes keep its memory until the next Reset, for a
+	// device that plays the step's ops backward.
+	Keep bool
 
 	stream       *kernels.Stream
 	memory       []memory // one per layer, nil where it has no sequence mixer
@@ -39,6 +42,10 @@ func (m *Model) Open(seqs, maxLen int) *Session {
 // Reset forgets every token, and follows weights that have changed since the last Reset.
 func (s *Session) Reset() {
 	s.past = 0
+	s.stream.Release()
+	if s.Keep {
+		s.stream.Retain()
+	}
 	for _, m := range s.memory {
 		if m != nil {
 			m.reset(s.stream)
@@ -96,34 +103,45 @@ func (s *Session) ForwardAt(logits, ids, at kernels.Mat) {
 // forward computes the logits of the rows at, or without them of as many last rows of
 // each sequence as there are logits.
 func (s *Session) forward(logits, ids, at kernels.Mat) {
+	st := s.begin(ids)
+	whole := st.Scope("model", -1)
+	x, delta := s.body(st, ids)
+	if !logits.None() {
+		s.predict(st, logits, x, delta, at)
+	}
+	whole.End()
+	s.past += ids.Rows / s.seqs
+}
+
+// begin is the step that reads ids.
+func (s *Session) begin(ids kernels.Mat) step {
 	n := ids.Rows / s.seqs
 	if n < 1 || ids.Rows%s.seqs != 0 || s.past+n > s.maxLen {
 		panic(fmt.Sprintf("arch: %d rows of ids for %d sequences that hold %d of at most %d tokens", ids.Rows, s.seqs, s.past, s.maxLen))
 	}
-	st := step{s.stream, s.seqs, s.past, s.Training}
-	whole := st.Scope("model", -1)
-	x := st.Temp(kernels.F32, ids.Rows, s.Dim) // the residual stream
-	h := st.Temp(kernels.F32, ids.Rows, s.Dim) // a mixer's input
-	y := st.Temp(kernels.F32, ids.Rows, s.Dim) // its output, added to x before the next norm
+	return step{Stream: s.stream, seqs: s.seqs, past: s.past, ids: ids, training: s.Training}
+}
 
+// body runs all layers and returns the residual stream, and what the last layer adds to it.
+func (s *Session) body(st step, ids kernels.Mat) (x, delta kernels.Mat) {
+	x = st.Temp(kernels.F32, ids.Rows, s.Dim)
+	y := st.Temp(kernels.F32, ids.Rows, s.Dim) // a mixer's output, added to x before the next norm
 	st.Do(kernels.Embed{Dst: x, Table: s.embed.Mat, IDs: ids})
-	delta := kernels.Mat{}
+	if s.readsEmbedding() {
+		st.embedding = st.Temp(kernels.F32, ids.Rows, s.Dim)
+		st.Do(kernels.Copy{Dst: st.embedding, X: x})
+	}
 	for i := range s.layers {
 		sc := st.Scope("layer", i)
-		s.layers[i].apply(st, s.memory[i], x, h, y, delta)
+		s.layers[i].apply(st, s.memory[i], x, y, delta)
 		sc.End()
 		delta = y
 	}
-
-	if !logits.None() {
-		s.predict(st, logits, x, h, delta, at)
-	}
-	whole.End()
-	s.past += n
+	return x, delta
 }
 
 // predict is the head: logits of the rows at of x+delta, or of the last ones.
-func (s *Session) predict(st step, logits, x, h, delta, at kernels.Mat) {
+func (s *Session) predict(st step, logits, x, delta, at kernels.Mat) {
 	sc := st.Scope("head", -1)
 	defer sc.End()
 	switch {
@@ -132,17 +150,9 @@ func (s *Session) predict(st step, logits, x, h, delta, at kernels.Mat) {
 	case logits.Rows < x.Rows:
 		x, delta = x.LastRows(s.seqs), delta.LastRows(s.seqs)
 	}
-	if h.Rows >= x.Rows {
-		h = h.RowRange(0, x.Rows)
-	} else { // a row may be asked for twice
-		h = st.Temp(kernels.F32, x.Rows, x.Cols)
-	}
+	h := st.Temp(kernels.F32, logits.Rows, s.Dim)
 	s.finalNorm.apply(st.Stream, h, x, delta)
-	head := &s.head
-	if s.TiedHead {
-		head = &s.embed
-	}
-	st.Do(kernels.MatMul{Dst: logits, A: h, B: head.Mat, Bias: s.headBias.Mat})
+	s.project(st, logits, h)
 }
 
 // pick returns the rows at of x, or an absent x.
@@ -155,22 +165,34 @@ func pick(st step, x, at kernels.Mat) kernels.Mat {
 	return dst
 }
 
+// project computes logits from the final norm's output.
+func (s *Session) project(st step, logits, h kernels.Mat) {
+	head := &s.head
+	if s.TiedHead {
+		head = &s.embed
+	}
+	st.Do(kernels.MatMul{Dst: logits, A: h, B: head.Mat, Bias: s.headBias.Mat})
+}
+
 // apply adds delta to x and leaves in y what the layer adds to it.
-func (l *layer) apply(st step, mem memory, x, h, y, delta kernels.Mat) {
+func (l *layer) apply(st step, mem memory, x, y, delta kernels.Mat) {
 	if l.seq != nil {
+		h := st.Temp(kernels.F32, x.Rows, x.Cols)
 		l.seqNorm.apply(st.Stream, h, x, delta)
 		mem.mix(st, y, h)
 		delta = y
 	}
-	switch {
-	case l.chn == nil:
-	case l.parallel: // x holds what both norms read; y must wait
-		z := st.Temp(kernels.F32, x.Rows, x.Cols)
-		l.chnNorm.apply(st.Stream, h, x, kernels.Mat{})
-		l.chn.mix(st, z, h)
-		st.Do(kernels.Add{Dst: y, X: z})
-	default:
+	if l.chn == nil {
+		return
+	}
+	h := st.Temp(kernels.F32, x.Rows, x.Cols)
+	if !l.parallel {
 		l.chnNorm.apply(st.Stream, h, x, delta)
 		l.chn.mix(st, y, h)
+		return
 	}
+	z := st.Temp(kernels.F32, x.Rows, x.Cols) // x holds what both norms read; y must wait
+	l.chnNorm.apply(st.Stream, h, x, kernels.Mat{})
+	l.chn.mix(st, z, h)
+	st.Do(kernels.Add{Dst: y, X: z})
 }

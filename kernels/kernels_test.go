@@ -148,6 +148,41 @@ func TestTemp(t *testing.T) {
 	}
 }
 
+// While a stream retains, scratch outlives its scope, and a second round gets the same places
+// as the first without asking for more memory.
+func TestRetain(t *testing.T) {
+	s := NewStream(&idle{})
+	round := func() (places [4]int) {
+		s.Release()
+		s.Retain()
+		for i := range places {
+			sc := s.Scope("layer", i)
+			places[i] = s.Temp(F32, 3, 5).Off
+			sc.End()
+		}
+		return places
+	}
+	first := round()
+	for i, at := range first[1:] {
+		if at < first[i]+15 {
+			t.Errorf("scratch of scope %d at %d overlaps that before it at %d", i+1, at, first[i])
+		}
+	}
+	if n := testing.AllocsPerRun(10, func() { round() }); n != 0 {
+		t.Errorf("%v allocations, want none", n)
+	}
+	if again := round(); again != first {
+		t.Errorf("second round at %v, first at %v", again, first)
+	}
+	s.Release()
+	sc := s.Scope("a", -1)
+	a := s.Temp(F32, 3, 5)
+	sc.End()
+	if b := s.Temp(F32, 3, 5); b.Off != a.Off {
+		t.Error("after Release, scratch still outlives its scope")
+	}
+}
+
 func TestTrace(t *testing.T) {
 	var tr Trace
 	for _, op := range []Op{&Enter{"model", -1}, &Enter{"layer", 4}, &Enter{"moe", -1}} {

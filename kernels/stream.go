@@ -6,9 +6,10 @@ import "fmt"
 // out scratch matrices. Once its scratch has grown to what the work needs, feeding ops
 // allocates nothing.
 type Stream struct {
-	dev   Device
-	ops   kept
-	slabs [len(types)]slab
+	dev       Device
+	ops       kept
+	slabs     [len(types)]slab
+	retaining bool
 }
 
 // NewStream returns a stream to dev.
@@ -25,6 +26,18 @@ func (s *Stream) Do(op Op) {
 		panic(fmt.Sprintf("kernels: %T: %v", k, err))
 	}
 	s.dev.Do(k)
+}
+
+// Retain makes Temps outlive their Scopes, until Release: whoever plays a step's ops
+// backward needs what they computed.
+func (s *Stream) Retain() { s.retaining = true }
+
+// Release takes back every Temp, and ends what Retain began. No Scope may be open.
+func (s *Stream) Release() {
+	s.retaining = false
+	for t := range s.slabs {
+		s.slabs[t].mark = mark{}
+	}
 }
 
 // Temp lends a matrix of unspecified content until the innermost open Scope ends.
@@ -53,6 +66,9 @@ func (s *Stream) Scope(name string, index int) Scope {
 // End closes the scope.
 func (sc Scope) End() {
 	sc.s.Do(Leave{})
+	if sc.s.retaining {
+		return
+	}
 	for t := range sc.s.slabs {
 		sc.s.slabs[t].mark = sc.marks[t]
 	}
