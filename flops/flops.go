@@ -27,8 +27,9 @@ type Tally struct {
 	StateBytes int64            // KV cache or SSM state of one sequence of Context + Tokens tokens
 }
 
-// TrainingFactor is the FLOPs of a training step over those of its forward pass, until
-// gradient ops exist to be counted: each product has two in its gradient.
+// TrainingFactor is the FLOPs of a training step over those of its forward pass, as published
+// counts take it: each product has two in its gradient. A step of train.Learner on a [Meter]
+// counts them instead.
 const TrainingFactor = 3
 
 // Count counts w's work for a model of cfg. It allocates no matrix: a model of any size
@@ -90,9 +91,9 @@ func (m *Meter) Read(dst []byte, _ kernels.Mat) { clear(dst) }
 // Sync has nothing to wait for.
 func (m *Meter) Sync() error { return nil }
 
-// Alloc counts the bytes of a matrix that has none.
+// Alloc counts the bytes of a matrix that has none. It can be told from other matrices.
 func (m *Meter) Alloc(t kernels.Type, rows, cols int) kernels.Mat {
-	mat := kernels.Mat{Type: t, Rows: rows, Cols: cols, Stride: cols}
+	mat := kernels.Mat{Type: t, Rows: rows, Cols: cols, Stride: cols, Mem: new(byte)}
 	m.Bytes += mat.Bytes()
 	return mat
 }
@@ -113,26 +114,26 @@ func (m *Meter) Do(op kernels.Op) {
 }
 
 // partOf says which of Parts an op belongs to. Additions to the residual stream are part
-// of the norm that they are fused with.
+// of the norm that they are fused with. A gradient belongs where its op does.
 func partOf(op kernels.Op, t *kernels.Trace) string {
 	switch op.(type) {
-	case *kernels.Embed:
+	case *kernels.Embed, *kernels.EmbedGrad:
 		return "embedding"
-	case *kernels.RMSNorm, *kernels.LayerNorm, *kernels.Add:
+	case *kernels.RMSNorm, *kernels.LayerNorm, *kernels.RMSNormGrad, *kernels.LayerNormGrad:
 		return "norm"
-	case *kernels.ConvSiLU:
+	case *kernels.ConvSiLU, *kernels.ConvSiLUGrad:
 		return "conv"
-	case *kernels.Scan, *kernels.NegExp:
+	case *kernels.Scan, *kernels.NegExp, *kernels.ScanGrad, *kernels.NegExpGrad:
 		return "scan"
-	case *kernels.RotaryStore, *kernels.Attend:
+	case *kernels.RotaryStore, *kernels.Attend, *kernels.RotaryGrad, *kernels.AttendGrad:
 		return "attention"
 	}
 	for _, scope := range []struct{ name, part string }{
-		{"router", "router"}, {"moe", "experts"}, {"mlp", "mlp"}, {"head", "head"},
+		{"router", "router"}, {"moe", "experts"}, {"mlp", "mlp"}, {"mamba", "projections"}, {"attention", "projections"}, {"head", "head"},
 	} {
 		if t.In(scope.name) {
 			return scope.part
 		}
 	}
-	return "projections"
+	return "norm"
 }

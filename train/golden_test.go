@@ -11,7 +11,7 @@ import (
 	"quadrant/arch"
 	"quadrant/checkpoint"
 	"quadrant/kernels"
-	"quadrant/kernels/ref"
+	"quadrant/kernels/device"
 	"quadrant/train"
 )
 
@@ -26,12 +26,11 @@ func TestGradientsAreTheReferences(t *testing.T) {
 	if _, err := os.Stat(golden); err != nil {
 		t.Skipf("the reference's outputs are not there (%s)", golden)
 	}
-	for device, within := range map[string]struct{ relative, cosine float64 }{"ref": {2e-5, 1e-9}} {
+	for on, within := range map[string]struct{ relative, cosine float64 }{"ref": {2e-5, 1e-9}, "cpu": {1e-4, 1e-8}} {
 		for _, name := range goldenModels {
-			t.Run(device+"/"+name, func(t *testing.T) {
-				dev := openDevice(t, device)
+			t.Run(on+"/"+name, func(t *testing.T) {
 				want := readGolden(t, name, "grads.safetensors")
-				got := goldenGradients(t, dev, name)
+				got := goldenGradients(t, openDevice(t, on), name)
 				worst, least := 0.0, 1.0
 				n := 0
 				for _, w := range want.Tensors {
@@ -150,5 +149,9 @@ func compare(got, want []float32) (relative, cosine float64) {
 
 func openDevice(t *testing.T, name string) kernels.Device {
 	t.Helper()
-	return ref.New()
+	dev, err := device.Open(name, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dev
 }

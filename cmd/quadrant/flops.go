@@ -9,8 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"quadrant/arch"
 	"quadrant/flops"
 	"quadrant/reports"
+	"quadrant/train"
 )
 
 // flopsOptions are what 'flops' counts.
@@ -20,6 +22,7 @@ type flopsOptions struct {
 	batch          int
 	convention     string
 	dtype          string
+	training       bool
 }
 
 // A flopsRow is the count of one model, in the names that other programs read.
@@ -35,6 +38,7 @@ type flopsRow struct {
 	Forward        int64            `json:"flops_forward"`
 	Training       float64          `json:"flops_training_per_token"`
 	TrainingMethod string           `json:"flops_training_method"`
+	Counted        float64          `json:"flops_training_counted_per_token,omitempty"`
 	StateBytes     int64            `json:"state_bytes"`
 	WeightBytes    int64            `json:"weight_bytes"`
 	WeightsRead    int64            `json:"weight_bytes_read"`
@@ -53,11 +57,14 @@ func newFLOPs(a *app) *cobra.Command {
 
 Conventions:
 ` + conventions() + `
-Training FLOPs are three times those of the forward pass, per token: gradient ops
-do not exist yet to be counted.`,
+Training FLOPs are three times those of the forward pass, per token, as published
+numbers take them. --training also counts them, by the exact convention: every op of
+a training step on --batch sequences of --tokens tokens, forward and backward, without
+the optimiser.`,
 		Example: `  quadrant flops --model blackmamba-1.5b --convention paper
   quadrant flops --model tiny-transformer --model tiny-mamba --prompt 4096
-  quadrant flops --model pythia-160m --tokens 2048 --format json`,
+  quadrant flops --model pythia-160m --tokens 2048 --format json
+  quadrant flops --model mamba-1.4b --tokens 2048 --training`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := checkFormat(format); err != nil {
@@ -76,6 +83,7 @@ do not exist yet to be counted.`,
 	f.IntVar(&o.tokens, "tokens", 1, "tokens of each sequence counted")
 	f.IntVar(&o.batch, "batch", 1, "sequences")
 	f.StringVar(&o.convention, "convention", "exact", "what is counted: exact, paper or gu9")
+	f.BoolVar(&o.training, "training", false, "count a training step too, exactly")
 	f.StringVar(&o.dtype, "dtype", "", "type of weights and KV cache: "+dtypeUsage)
 	f.StringVar(&format, "format", "table", "of the output: "+reports.Formats())
 	f.StringVar(&out, "out", "", "file to write instead of standard output")
@@ -92,6 +100,9 @@ func conventions() (s string) {
 func (a *app) countRows(o flopsOptions) ([]flopsRow, error) {
 	if o.tokens < 1 || o.prompt < 0 || o.batch < 1 {
 		return nil, misusef("--tokens %d, --prompt %d, --batch %d: want at least 1, 0 and 1", o.tokens, o.prompt, o.batch)
+	}
+	if o.training && o.prompt > 0 {
+		return nil, misusef("--training counts sequences from their first token: it does not go with --prompt %d", o.prompt)
 	}
 	convention, err := flops.ConventionNamed(o.convention)
 	if err != nil {
@@ -128,13 +139,41 @@ func (a *app) countRows(o flopsOptions) ([]flopsRow, error) {
 
 func countRow(p typed, o flopsOptions, c flops.Convention) (flopsRow, error) {
 	t, err := flops.Count(p.Config, flops.Work{Seqs: o.batch, Context: o.prompt, Tokens: o.tokens, Types: p.types, Convention: c})
-	return flopsRow{
+	if err != nil {
+		return flopsRow{}, err
+	}
+	row := flopsRow{
 		Model: p.Name, Family: string(p.Config.Family()), Convention: c.Name, Prompt: o.prompt, Tokens: o.tokens, Batch: o.batch,
 		ParamsTotal: t.Params.Total, ParamsActive: t.Params.Active, Forward: t.FLOPs,
 		Training:       flops.TrainingFactor * float64(t.FLOPs) / float64(o.tokens*o.batch),
 		TrainingMethod: fmt.Sprintf("%d x forward", flops.TrainingFactor),
 		StateBytes:     t.StateBytes, WeightBytes: t.Params.Bytes, WeightsRead: t.Cost.Weight, DType: p.types.Weights.String(), Parts: t.Parts,
-	}, err
+	}
+	if o.training {
+		n, err := countTraining(p.Config, o.batch, o.tokens)
+		if err != nil {
+			return flopsRow{}, fmt.Errorf("%s: %w", p.Name, err)
+		}
+		row.Counted = float64(n) / float64(o.batch*o.tokens)
+	}
+	return row, nil
+}
+
+// countTraining counts a training step on a number of sequences by running it on a meter.
+func countTraining(cfg arch.Config, seqs, tokens int) (int64, error) {
+	var meter flops.Meter
+	l, err := train.NewLearner(cfg, &meter)
+	if err != nil {
+		return 0, err
+	}
+	ids := make([]int32, seqs*tokens)
+	for range 2 { // the first step opens a session, which is no part of the others
+		meter.Reset()
+		if _, err := l.Step(ids, ids, seqs, 1); err != nil {
+			return 0, err
+		}
+	}
+	return meter.FLOPs, nil
 }
 
 func writeFLOPs(w io.Writer, rows []flopsRow, o flopsOptions, format string) error {
@@ -149,9 +188,13 @@ func writeFLOPs(w io.Writer, rows []flopsRow, o flopsOptions, format string) err
 		Columns: []reports.Column{
 			textColumn("model", "Model"), numberColumn("params_total", "Parameters"), numberColumn("params_active", "Active"),
 			numberColumn("flops_forward", "Forward"), numberColumn("flops_training_per_token", "Training"),
-			numberColumn("state_bytes", "State"), numberColumn("weight_bytes", "Weights"),
 		},
 	}
+	if o.training {
+		t.Caption += " Counted: all ops of a training step, exact, per token."
+		t.Columns = append(t.Columns, numberColumn("flops_training_counted_per_token", "Counted"))
+	}
+	t.Columns = append(t.Columns, numberColumn("state_bytes", "State"), numberColumn("weight_bytes", "Weights"))
 	parts := partsOf(rows)
 	for _, part := range parts {
 		t.Columns = append(t.Columns, numberColumn(part, strings.ToUpper(part[:1])+part[1:]))
@@ -159,8 +202,12 @@ func writeFLOPs(w io.Writer, rows []flopsRow, o flopsOptions, format string) err
 	for _, r := range rows {
 		cells := []reports.Cell{
 			reports.Text(r.Model), count(r.ParamsTotal), count(r.ParamsActive), flopCount(r.Forward),
-			{Text: fmt.Sprintf("%.4g", r.Training), Raw: r.Training}, byteSize(r.StateBytes), byteSize(r.WeightBytes),
+			{Text: fmt.Sprintf("%.4g", r.Training), Raw: r.Training},
 		}
+		if o.training {
+			cells = append(cells, reports.Cell{Text: fmt.Sprintf("%.4g", r.Counted), Raw: r.Counted})
+		}
+		cells = append(cells, byteSize(r.StateBytes), byteSize(r.WeightBytes))
 		for _, part := range parts {
 			cells = append(cells, flopCount(r.Parts[part]))
 		}

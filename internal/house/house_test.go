@@ -44,7 +44,7 @@ var mayImport = map[string][]string{
 	"reports/chart":       {"internal/atomicfile"},
 	"cmd/quadrant": {
 		"arch", "bench", "checkpoint", "configs", "corpus", "evals", "evals/generated", "evals/tasks", "flops", "hub", "internal/atomicfile", "internal/stat", "kernels",
-		"kernels/device", "reports", "reports/chart", "results", "sample", "tokenizer",
+		"kernels/device", "reports", "reports/chart", "results", "sample", "tokenizer", "train",
 	},
 }
 

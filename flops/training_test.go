@@ -1,0 +1,92 @@
+package flops_test
+
+import (
+	"maps"
+	"testing"
+
+	"quadrant/arch"
+	"quadrant/flops"
+	"quadrant/train"
+)
+
+// trainingByHand is each part's FLOPs in a step on one sequence of n tokens: the forward pass,
+// the loss, and the gradients.
+func trainingByHand(mambas, moes bool, n int64) map[string]int64 {
+	pairs := n * (n + 1) / 2
+	p := byHand(mambas, moes, 0, n)
+	p["embedding"] = n * H                      // added to the rows of the table
+	p["norm"] += n * (12*H*2*layers + (15+1)*H) // RMSNorms; the final LayerNorm with its bias
+	p["head"] += 2*2*n*H*V + n*(6*V+3)          // two products; the loss with its gradient
+	if mambas {
+		p["projections"] += layers * n * (2*(2*H*2*I+2*I*(R+2*N)+2*R*I+2*I*H) + I) // two contributions to u are added
+		p["conv"] += layers * n * I * ((2*K - 1) + 8 + (2*K - 1) + 2*K + 2)
+		p["scan"] += layers * n * I * (20*N + 4 + 6 + 2 + 4 + 11) // states again and back; softplus, Δu, dt bias, skip, gate
+		p["scan"] += layers * (2 + 2) * I * N                     // A from A_log, and back
+	} else {
+		p["projections"] *= 3
+		p["attention"] += layers * (pairs*heads*(10*d+6) + n*2*heads*d + n*3*(heads+kv)*d)
+	}
+	mlp := int64(12*H*F + (8+3)*F)
+	if moes {
+		p["router"] += layers * n * (2*2*H*E + E + 6*top + H)        // bias; scores; its share of the input's gradient is added
+		p["experts"] += layers * n * (top*mlp + 3*top*H + (top-1)*H) // gates and outputs; each token's choices are summed
+	} else {
+		p["mlp"] += layers * n * mlp
+	}
+	return p
+}
+
+// A step on the meter counts what is written by hand, for all four architectures, and is near
+// three times its forward pass, which published counts take it for.
+func TestTrainingEqualsClosedForm(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg         arch.Config
+		mamba, moes bool
+	}{
+		"transformer": {config(attention, mlp), false, false}, "transformer-moe": {config(attention, moe), false, true},
+		"mamba": {config(mamba, mlp), true, false}, "mamba-moe": {config(mamba, moe), true, true},
+	} {
+		for _, n := range []int64{1, 17, 600} { // the last takes more than one chunk of logits
+			var m flops.Meter
+			l, err := train.NewLearner(c.cfg, &m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids := make([]int32, n)
+			for range 2 {
+				m.Reset() // the first step opens a session, which derives A once more
+				if _, err := l.Step(ids, ids, 1, 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if want := trainingByHand(c.mamba, c.moes, n); !maps.Equal(m.Parts, want) {
+				t.Errorf("%s, %d tokens:\ngot  %v\nwant %v", name, n, m.Parts, want)
+			}
+			forward := int64(0)
+			for _, f := range byHand(c.mamba, c.moes, 0, n) {
+				forward += f
+			}
+			if ratio := float64(m.FLOPs) / float64(forward); n > 100 && (ratio < 2.9 || ratio > 3.25) {
+				t.Errorf("%s, %d tokens: %.3f times the forward pass", name, n, ratio)
+			}
+		}
+	}
+}
+
+// A step that is like the last on the same matrices allocates nothing on the host.
+func TestTapeAllocatesNothing(t *testing.T) {
+	for _, cfg := range []arch.Config{config(attention, moe), config(mamba, moe), config(mamba, mlp)} {
+		l, err := train.NewLearner(cfg, &flops.Meter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids := make([]int32, 20)
+		if n := testing.AllocsPerRun(5, func() {
+			if _, err := l.Step(ids, ids, 2, 1); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("a step makes %v allocations, want none", n)
+		}
+	}
+}
