@@ -56,9 +56,22 @@ routers send tokens, and draws the figures of the BlackMamba paper
 	f.StringVar(&a.expertAct, "expert-act", "", "activation of a BlackMamba checkpoint's experts: gelu (released code), silu")
 	f.StringVar(&a.logLevel, "log-level", "info", "least level logged to standard error: debug, info, warn, error")
 	root.AddCommand(
-		newModels(a), newFLOPs(a), newLatency(a), newBalance(a), newLogits(a), newGenerate(a), newTokenize(a), newPull(a),
-		newInspect(a), newExport(a), newDevices(a), newData(a),
-		newFigure(a), newReproduce(a), newVersion(a),
+		newModels(a),
+		newFLOPs(a),
+		newLatency(a),
+		newBalance(a),
+		newLogits(a),
+		newGrads(a),
+		newGenerate(a),
+		newTokenize(a),
+		newPull(a),
+		newInspect(a),
+		newExport(a),
+		newDevices(a),
+		newData(a),
+		newFigure(a),
+		newReproduce(a),
+		newVersion(a),
 	)
 	return root
 }

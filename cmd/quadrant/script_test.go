@@ -29,6 +29,7 @@ func TestScripts(t *testing.T) {
 			"cut":        cut,
 			"samelogits": sameLogits,
 			"mix":        mix,
+			"grads":      compareGrads,
 		},
 		Setup: func(e *testscript.Env) error {
 			dir, err := filepath.Abs("../../../shared/golden")
