@@ -204,12 +204,14 @@ type jobs struct {
 	route      routeJob
 	combine    combineJob
 	training   trainingJobs
+	read       readJob
+	fused      fusedJob
 }
 
 func (j *jobs) bind(d *Device) {
 	for _, own := range []**Device{
 		&j.add.d, &j.negExp.d, &j.argMax.d, &j.norm.d, &j.matMul.d, &j.grouped.d, &j.activation.d,
-		&j.conv.d, &j.scan.d, &j.rotary.d, &j.attend.d, &j.route.d, &j.combine.d,
+		&j.conv.d, &j.scan.d, &j.rotary.d, &j.attend.d, &j.route.d, &j.combine.d, &j.read.d, &j.fused.d,
 	} {
 		*own = d
 	}

@@ -70,6 +70,11 @@ func scaledMaxAVX512(x *float32, s float32, n int) float32
 //go:noescape
 func expSumAVX512(x *float32, shift float32, n int) float32
 
+func fusedAVX512(n int) float32
+
+//go:noescape
+func sumAVX512(x *float32, n int) float32
+
 //go:noescape
 func panelAVX2(c *float32, ldc int, x *float32, ldx int, w *float32, ldw int, quads int, k int)
 
@@ -135,6 +140,11 @@ func scaledMaxAVX2(x *float32, s float32, n int) float32
 
 //go:noescape
 func expSumAVX2(x *float32, shift float32, n int) float32
+
+func fusedAVX2(n int) float32
+
+//go:noescape
+func sumAVX2(x *float32, n int) float32
 
 //go:noescape
 func scanAVX512(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldy int, ldb int, n int, states int)

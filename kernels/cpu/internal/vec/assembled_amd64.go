@@ -20,6 +20,9 @@ type assembled struct {
 	scaledMax, expSum                        func(x *float32, s float32, n int) float32
 
 	scan func(s ScanArgs)
+
+	fused func(n int) float32
+	sum   func(x *float32, n int) float32
 }
 
 // products are kernels for weights, or rows to be weighted, of type T, and what does the
@@ -42,7 +45,7 @@ func avx512() Funcs {
 		silu: siluAVX512, gelu: geluAVX512, geluTanh: geluTanhAVX512, softplus: softplusAVX512, multiply: multiplyAVX512,
 		multiplyAdd: multiplyAddAVX512, axpy: axpyAVX512, scale: scaleAVX512,
 		scaledMax: scaledMaxAVX512, expSum: expSumAVX512,
-		scan: scan512,
+		scan: scan512, fused: fusedAVX512, sum: sumAVX512,
 	}
 	return a.funcs()
 }
@@ -56,7 +59,7 @@ func avx2() Funcs {
 		silu: siluAVX2, gelu: geluAVX2, geluTanh: geluTanhAVX2, softplus: softplusAVX2, multiply: multiplyAVX2,
 		multiplyAdd: multiplyAddAVX2, axpy: axpyAVX2, scale: scaleAVX2,
 		scaledMax: scaledMaxAVX2, expSum: expSumAVX2,
-		scan: scan256,
+		scan: scan256, fused: fusedAVX2, sum: sumAVX2,
 	}
 	return a.funcs()
 }
@@ -80,7 +83,7 @@ func (a *assembled) funcs() Funcs {
 		ScaledMax: a.maxScaled, ExpSum: a.sumExp, Scale: a.scaled,
 		SiLU: unary(a.silu, silu), GELU: unary(a.gelu, gelu),
 		GELUTanh: unary(a.geluTanh, geluTanh), Softplus: unary(a.softplus, softplus),
-		Scan:  a.scan,
+		Scan: a.scan, Fused: a.multiplyAdds, Sum: a.total,
 		Grads: a.grads(),
 	}
 }
@@ -200,6 +203,22 @@ func (a *assembled) scaled(x []float32, s float32) {
 		a.scale(&x[0], s, n)
 	}
 	scale(x[n*a.lanes:], s)
+}
+
+// multiplyAdds counts what fused does: 3/2·lanes registers, of lanes values each.
+func (a *assembled) multiplyAdds(n int) (float32, int64) {
+	return a.fused(n), 2 * int64(n) * int64(a.lanes*3/2*a.lanes)
+}
+
+// sumBlock is the values that sum takes at once.
+const sumBlock = 16384
+
+func (a *assembled) total(x []float32) (all float32) {
+	n := len(x) / sumBlock
+	if n > 0 {
+		all = a.sum(&x[0], n)
+	}
+	return all + sum(x[n*sumBlock:])
 }
 
 // scan512 takes whole blocks of channels with at most a vector of states.

@@ -42,6 +42,13 @@ type Funcs struct {
 	// h ← exp(dt·a)·h + du·b, y = Σ h·c.
 	Scan func(s ScanArgs)
 
+	// What the processor can do at most, to hold the others against. Fused does n rounds of
+	// x = x/2 + 1 in registers, n at least 1, and returns x and the floating-point operations
+	// that it did; Sum is the sum of x, in some order, with as little work for each byte read as
+	// there can be.
+	Fused func(n int) (x float32, flops int64)
+	Sum   func(x []float32) float32
+
 	Grads
 }
 
@@ -68,7 +75,7 @@ func Go() Funcs {
 		Axpy: axpy, Mul: mul, MulAdd: mulAdd,
 		ScaledMax: scaledMax, ExpSum: expSum, Scale: scale,
 		SiLU: silu, GELU: gelu, GELUTanh: geluTanh, Softplus: softplus,
-		Scan:  scan,
+		Scan: scan, Fused: fused, Sum: sum,
 		Grads: goGrads(),
 	}
 }

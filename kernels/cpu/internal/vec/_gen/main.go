@@ -29,6 +29,8 @@ func main() {
 			weightedRows(set, e)
 		}
 		elementwise(set)
+		fused(set)
+		sum(set)
 	}
 	scan512()
 	scan256()
