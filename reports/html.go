@@ -153,6 +153,9 @@ func modelsTable(rs []results.Result) Table {
 		{Key: "dtype", Name: "Type"}, {Key: "weights", Name: "Weights"},
 	}}
 	for _, l := range lines(rs) {
+		if l.model.name == "" { // measurements of operations
+			continue
+		}
 		var own []results.Result
 		for _, r := range rs {
 			if modelOf(r) == l.model {

@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -41,8 +42,9 @@ func key(words ...string) string {
 // linesTable has a row for each point; panels have the axes of the first.
 func linesTable(panels []chart.Panel) Table {
 	x, y := panels[0].X, panels[0].Y
+	of := cmp.Or(panels[0].Lines.Of, "Model")
 	t := Table{Columns: []Column{
-		{Key: "model", Name: "Model"},
+		{Key: key(of), Name: of},
 		{Key: key(x.Label), Name: x.Label, Right: true},
 		{Key: key(y.Label, y.Unit), Name: y.Label, Right: true},
 	}}

@@ -60,6 +60,9 @@ var Figures = []Figure{
 	{"expert-heatmap", "Load of each expert",
 		"Tokens sent to an expert over the mean of its layer: 1 is even, 0 is an expert never used.",
 		"expert_tokens", drawExpertHeatmap},
+	{"roofline", "Kernels against what the machine can do",
+		"Rate of each operation against its arithmetic intensity, the floating-point operations for each byte that it reads or writes.",
+		"op_time", drawRoofline},
 }
 
 // FigureNamed returns the figure called name.
@@ -83,7 +86,11 @@ var measuredBy = map[string]string{
 	"flops":         "quadrant reproduce",
 	"state":         "quadrant reproduce",
 	"expert_tokens": "quadrant balance --out",
+	"op_time":       "quadrant bench-kernels --out",
 }
+
+// beside are metrics that a figure of a metric shows too.
+var beside = map[string][]string{"op_time": {"read_rate", "multiply_add_rate"}}
 
 // Make makes the figure of those rs that it shows. The error wraps [ErrNoData] if there
 // are none, and says what measures them.
@@ -94,6 +101,9 @@ func (f Figure) Make(rs []results.Result) (Chart, error) {
 	}
 	if len(found) == 0 {
 		return Chart{}, f.noData(len(rs))
+	}
+	for _, metric := range beside[f.Metric] {
+		found = append(found, withMetric(rs, metric)...)
 	}
 	p, err := f.draw(found)
 	if err != nil {

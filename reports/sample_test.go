@@ -121,7 +121,43 @@ func powers(first, last int) (all []int) {
 	return all
 }
 
-// sample is everything that one would measure of models.
+// kernels are operations that reach between a third and all of what two ceilings allow.
+func kernels(runs int, r *rand.Rand) (rs []results.Result) {
+	const memory, compute = 1e11, 2e12
+	of := func(metric, dtype string, p results.Point, v float64) {
+		m := sampleModel{}.result(metric, p, v)
+		m.Subject = results.Subject{DType: dtype}
+		rs = append(rs, m)
+	}
+	type op struct {
+		name, shape, caches string
+		flops, bytes        int64
+	}
+	ops := []op{
+		{"matmul", "m=1 n=3072 k=768", "cold", 4.7e6, 9.4e6}, {"matmul", "m=1 n=3072 k=768", "warm", 4.7e6, 9.4e6},
+		{"matmul", "m=512 n=3072 k=768", "warm", 2.4e9, 17e6}, {"matmul", "m=4096 n=4096 k=4096", "warm", 1.37e11, 201e6},
+		{"attend", "T=1 after 8192", "cold", 25e6, 50e6}, {"attend", "T=512 after 0", "warm", 4.1e8, 6.3e6},
+		{"grouped_matmul", "m=512 n=4096 k=768 of 8", "warm", 3.2e9, 1.1e8}, {"sort", "T=512 of 8", "warm", 0, 6e3},
+	}
+	for run := 1; run <= runs; run++ {
+		of("multiply_add_rate", "", results.Point{Run: run}, compute*math.Exp(0.01*r.NormFloat64()))
+		for _, n := range []int64{1 << 20, 1 << 29} {
+			of("read_rate", "", results.Point{Footprint: n, Run: run}, memory*math.Pow(float64(n)/(1<<29), -0.2))
+		}
+		for i, o := range ops {
+			for j, dtype := range []string{"f32", "bf16"} {
+				if j > 0 && i > 3 {
+					continue
+				}
+				p := results.Point{Op: o.name, Shape: o.shape, Caches: o.caches, FLOPs: o.flops, Bytes: o.bytes, Footprint: 1 << 29, Run: run}
+				of("op_time", dtype, p, max(float64(o.flops)/compute, float64(o.bytes)/memory)*math.Exp(0.1+0.1*float64(i)+0.02*r.NormFloat64()))
+			}
+		}
+	}
+	return rs
+}
+
+// sample is everything that one would measure of models, and kernels.
 func sample(models []sampleModel, runs int) (rs []results.Result) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, m := range models {
@@ -131,7 +167,7 @@ func sample(models []sampleModel, runs int) (rs []results.Result) {
 			rs = append(rs, m.balance(30000, 0.9, r)...)
 		}
 	}
-	return rs
+	return append(rs, kernels(runs, r)...)
 }
 
 // manyModels are two sizes of each family.

@@ -11,7 +11,8 @@ import "fmt"
 // away, never when one is added.
 const Schema = 1
 
-// A Result is one measurement: what was measured where, of which model, at which point.
+// A Result is one measurement: what was measured where, of which model, at which point. One
+// of a kernel or of the machine itself has no model.
 type Result struct {
 	Schema  int       `json:"schema"`
 	Env     Env       `json:"env"`
@@ -37,7 +38,7 @@ type Env struct {
 
 // A Subject is the model measured.
 type Subject struct {
-	Model   string  `json:"model"`  // a preset's name or a checkpoint's folder
+	Model   string  `json:"model"`  // a preset's name or a checkpoint's folder; "" where no model was run
 	Family  string  `json:"family"` // "transformer", "mamba", "transformer-moe", "mamba-moe" or "hybrid"
 	Total   int64   `json:"params_total"`
 	Active  int64   `json:"params_active"` // per token
@@ -81,6 +82,12 @@ type Point struct {
 	Tokenizer  string `json:"tokenizer,omitempty"`  // of the corpus: "bytes"
 	Convention string `json:"convention,omitempty"` // of FLOPs
 	Part       string `json:"part,omitempty"`       // of a model's work
+	Op         string `json:"op,omitempty"`         // a kernel's operation: "matmul"
+	Shape      string `json:"shape,omitempty"`      // of its operands, in words: "512x768 to 3072"
+	Caches     string `json:"caches,omitempty"`     // where its operands were: "warm" or "cold"
+	FLOPs      int64  `json:"flops,omitempty"`      // that its definition asks for
+	Bytes      int64  `json:"bytes,omitempty"`      // that it reads and writes, each operand once
+	Footprint  int64  `json:"footprint,omitempty"`  // bytes of memory that repetitions went through in turn
 }
 
 // A Metric says what the values of a result are.
@@ -89,17 +96,30 @@ type Metric struct {
 	Unit  string // base unit
 	Index string // what the values are indexed by
 	Doc   string
+	Of    What
 }
+
+// What says what a metric is about.
+type What int
+
+const (
+	OfModel   What = iota // subject.model is needed
+	OfOp                  // point.op and point.caches are needed, and there is no model
+	OfMachine             // there is neither
+)
 
 // Metrics is every metric there is.
 var Metrics = []Metric{
-	{"parameters", "parameters", "total, active", "weights of the model, and those that one token uses"},
-	{"generation", "s", "one value", "clock reading when the last of gen tokens was chosen; the clock starts before the prompt is read"},
-	{"prefill", "s", "one value", "from the start of the prompt to the first token chosen"},
-	{"token", "s", "token, from the second", "time of each decode step: one token for every sequence of the batch"},
-	{"flops", "FLOP", "one value", "forward pass of one token after context others"},
-	{"state", "B", "one value", "KV cache or SSM state of one sequence of context tokens"},
-	{"expert_tokens", "tokens", "expert", "tokens sent to each expert of the layer"},
+	{"parameters", "parameters", "total, active", "weights of the model, and those that one token uses", OfModel},
+	{"generation", "s", "one value", "clock reading when the last of gen tokens was chosen; the clock starts before the prompt is read", OfModel},
+	{"prefill", "s", "one value", "from the start of the prompt to the first token chosen", OfModel},
+	{"token", "s", "token, from the second", "time of each decode step: one token for every sequence of the batch", OfModel},
+	{"flops", "FLOP", "one value", "forward pass of one token after context others", OfModel},
+	{"state", "B", "one value", "KV cache or SSM state of one sequence of context tokens", OfModel},
+	{"expert_tokens", "tokens", "expert", "tokens sent to each expert of the layer", OfModel},
+	{"op_time", "s", "one value", "one execution of an operation: the mean of as many in a row as a clock needs", OfOp},
+	{"read_rate", "B/s", "one value", "bytes that the device reads from a footprint and does next to nothing with", OfMachine},
+	{"multiply_add_rate", "FLOP/s", "one value", "multiply-adds between registers, two FLOPs each: the most that the device's variant can do", OfMachine},
 }
 
 // MetricNamed returns the metric called name.
@@ -120,11 +140,29 @@ func (r Result) Validate() error {
 	if _, ok := MetricNamed(r.Metric); !ok {
 		return fmt.Errorf("metric %q unknown", r.Metric)
 	}
-	if r.Subject.Model == "" {
-		return fmt.Errorf("subject.model is missing")
+	if err := r.about(); err != nil {
+		return err
 	}
 	if len(r.Values) == 0 {
 		return fmt.Errorf("values are missing")
+	}
+	return nil
+}
+
+// about returns what is wrong with what r says it is of.
+func (r Result) about() error {
+	m, _ := MetricNamed(r.Metric)
+	switch {
+	case m.Of == OfModel && r.Subject.Model == "":
+		return fmt.Errorf("subject.model is missing")
+	case m.Of != OfModel && r.Subject.Model != "":
+		return fmt.Errorf("subject.model is %q, but metric %s is of no model", r.Subject.Model, r.Metric)
+	case m.Of == OfOp && r.Point.Op == "":
+		return fmt.Errorf("point.op is missing")
+	case m.Of == OfOp && r.Point.Caches != "warm" && r.Point.Caches != "cold":
+		return fmt.Errorf("point.caches is %q, want warm or cold", r.Point.Caches)
+	case m.Of != OfOp && r.Point.Op != "":
+		return fmt.Errorf("point.op is %q, but metric %s is of no operation", r.Point.Op, r.Metric)
 	}
 	return nil
 }

@@ -88,13 +88,17 @@ func TestCutAnywhere(t *testing.T) {
 func TestReadErrors(t *testing.T) {
 	good := `{"schema":1,"subject":{"model":"a"},"metric":"prefill","values":[1]}` + "\n"
 	for want, line := range map[string]string{
-		`r.jsonl:3: json: unknown field "metrik"`:      `{"schema":1,"metrik":"prefill"}`,
-		`r.jsonl:3: metric "latencyy" unknown`:         `{"schema":1,"subject":{"model":"a"},"metric":"latencyy","values":[1]}`,
-		`r.jsonl:3: schema is 2, this program reads 1`: `{"schema":2,"subject":{"model":"a"},"metric":"prefill","values":[1]}`,
-		`r.jsonl:3: values are missing`:                `{"schema":1,"subject":{"model":"a"},"metric":"prefill"}`,
-		`r.jsonl:3: subject.model is missing`:          `{"schema":1,"metric":"prefill","values":[1]}`,
-		`r.jsonl:3: more than one object`:              strings.TrimSpace(good) + "{}",
-		`r.jsonl:3: invalid character`:                 `not JSON`,
+		`r.jsonl:3: json: unknown field "metrik"`:                               `{"schema":1,"metrik":"prefill"}`,
+		`r.jsonl:3: metric "latencyy" unknown`:                                  `{"schema":1,"subject":{"model":"a"},"metric":"latencyy","values":[1]}`,
+		`r.jsonl:3: schema is 2, this program reads 1`:                          `{"schema":2,"subject":{"model":"a"},"metric":"prefill","values":[1]}`,
+		`r.jsonl:3: values are missing`:                                         `{"schema":1,"subject":{"model":"a"},"metric":"prefill"}`,
+		`r.jsonl:3: subject.model is missing`:                                   `{"schema":1,"metric":"prefill","values":[1]}`,
+		`r.jsonl:3: subject.model is "a", but metric op_time is of no model`:    `{"schema":1,"subject":{"model":"a"},"point":{"op":"add","caches":"warm"},"metric":"op_time","values":[1]}`,
+		`r.jsonl:3: point.op is missing`:                                        `{"schema":1,"point":{"caches":"warm"},"metric":"op_time","values":[1]}`,
+		`r.jsonl:3: point.caches is "hot", want warm or cold`:                   `{"schema":1,"point":{"op":"add","caches":"hot"},"metric":"op_time","values":[1]}`,
+		`r.jsonl:3: point.op is "add", but metric read_rate is of no operation`: `{"schema":1,"point":{"op":"add"},"metric":"read_rate","values":[1]}`,
+		`r.jsonl:3: more than one object`:                                       strings.TrimSpace(good) + "{}",
+		`r.jsonl:3: invalid character`:                                          `not JSON`,
 	} {
 		rs, err := results.Read(strings.NewReader(good+"\n"+line+"\n"+good), "r.jsonl")
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -103,6 +107,18 @@ func TestReadErrors(t *testing.T) {
 		if len(rs) != 1 {
 			t.Errorf("%s: %d results before it, want 1", line, len(rs))
 		}
+	}
+}
+
+// Measurements of operations and of the machine have no model.
+func TestWithoutModel(t *testing.T) {
+	lines := `{"schema":1,"point":{"op":"add","shape":"T=1","caches":"cold","flops":3,"bytes":12,"footprint":100,"run":1},"metric":"op_time","values":[1]}
+{"schema":1,"point":{"footprint":100},"metric":"read_rate","values":[1]}
+{"schema":1,"metric":"multiply_add_rate","values":[1]}
+`
+	rs, err := results.Read(strings.NewReader(lines), "r.jsonl")
+	if err != nil || len(rs) != 3 || rs[0].Point.FLOPs != 3 || rs[0].Point.Footprint != 100 {
+		t.Errorf("%+v, %v", rs, err)
 	}
 }
 

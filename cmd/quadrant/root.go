@@ -59,6 +59,7 @@ routers send tokens, and draws the figures of the BlackMamba paper
 		newModels(a),
 		newFLOPs(a),
 		newLatency(a),
+		newBenchKernels(a),
 		newBalance(a),
 		newLogits(a),
 		newGrads(a),

@@ -204,6 +204,9 @@ func (c *canvas) mark(at xy, look Look) {
 	if look.Hollow {
 		inside, edge, r = paper, 0.9, 2.4
 	}
+	if look.Mark == NoMark {
+		return
+	}
 	if look.Mark == Circle {
 		c.disc(at, r, inside, edge, col)
 		return

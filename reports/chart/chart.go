@@ -55,7 +55,10 @@ const (
 )
 
 // Lines are series of points.
-type Lines struct{ Series []Series }
+type Lines struct {
+	Series []Series
+	Of     string // what a series is of, in tables; "" is a model
+}
 
 // A Series is a line through points. Series of the same name in several panels share a
 // legend entry.
@@ -63,7 +66,7 @@ type Series struct {
 	Name   string  // in the legend
 	Note   string  // under the name, smaller
 	Look   Look    // of its line and marks
-	Points []Point // X ascending
+	Points []Point // X ascending, unless no line joins them
 }
 
 // A Point is a median, or a value that has no spread.

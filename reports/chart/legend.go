@@ -86,7 +86,9 @@ func (l legend) draw(c *canvas, at xy) {
 	for i, s := range l.series {
 		x := at.x + float64(i/rows)*(l.column+gapKeys)
 		y := at.y + float64(i%rows)*l.row + sizeText*0.6
-		c.line(strokeLine, dashes[s.Look.Dash], s.Look.rgba(), xy{x, y}, xy{x + keyWidth, y})
+		if s.Look.Dash != NoLine {
+			c.line(strokeLine, dashes[s.Look.Dash], s.Look.rgba(), xy{x, y}, xy{x + keyWidth, y})
+		}
 		c.mark(xy{x + keyWidth/2, y}, s.Look)
 		room := l.column - keyWidth - keyGap
 		x += keyWidth + keyGap

@@ -99,7 +99,7 @@ func (p linesPlot) draw(c *canvas, r rect, outer bool) {
 	// stand out from under the others.
 	for _, dashed := range []bool{false, true} {
 		for _, s := range p.series {
-			if (s.Look.Dash != Solid) == dashed && len(s.Points) > 1 {
+			if (s.Look.Dash != Solid) == dashed && s.Look.Dash != NoLine && len(s.Points) > 1 {
 				c.line(strokeLine, dashes[s.Look.Dash], s.Look.rgba(), places(s, px, py)...)
 			}
 		}

@@ -127,6 +127,25 @@ func TestRenderErrors(t *testing.T) {
 	}
 }
 
+// Points that no line joins may lie anywhere, two at one x; a line may have no marks.
+func TestScatter(t *testing.T) {
+	c := lineChart(Single, 1, 1, "a", "")
+	s := &c.Panels[0].Lines.Series[0]
+	joined := bytes.Count(render(t, c, "svg"), []byte("<path"))
+	s.Look.Dash = NoLine
+	scattered := bytes.Count(render(t, c, "svg"), []byte("<path"))
+	if scattered != joined-2 { // the line and its key
+		t.Errorf("%d paths joined, %d not, want two fewer", joined, scattered)
+	}
+	s.Look.Mark = NoMark
+	if bare := bytes.Count(render(t, c, "svg"), []byte("<path")); bare >= scattered-len(s.Points) {
+		t.Errorf("%d paths with marks, %d without", scattered, bare)
+	}
+	s.Points[1], s.Points[2] = s.Points[2], s.Points[1]
+	s.Points[0].X = s.Points[1].X
+	render(t, c, "svg")
+}
+
 // An interval may reach to 0 and below on a logarithmic axis: it is drawn to the end.
 func TestIntervalBelowALogAxis(t *testing.T) {
 	c := lineChart(Single, 1, 1, "a", "")

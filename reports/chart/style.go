@@ -75,6 +75,7 @@ const (
 	Down // a triangle on its tip
 	Pentagon
 	Cross
+	NoMark
 )
 
 // A Dash is the pattern of a line.
@@ -85,6 +86,7 @@ const (
 	Dashed
 	Dotted
 	DashDot
+	NoLine // marks only: points that no line joins, in any order
 )
 
 var dashes = [...][]float64{

@@ -79,7 +79,7 @@ func (l Lines) validate(x, y Axis) error {
 			if !(finite(p.Lo) && finite(p.Hi) && p.Lo <= p.Y && p.Y <= p.Hi) {
 				return fmt.Errorf("%sinterval %v to %v does not hold y = %v", at, p.Lo, p.Hi, p.Y)
 			}
-			if i > 0 && p.X <= s.Points[i-1].X {
+			if i > 0 && s.Look.Dash != NoLine && p.X <= s.Points[i-1].X {
 				return fmt.Errorf("%sx is %v, not above %v before it", at, p.X, s.Points[i-1].X)
 			}
 		}
