@@ -28,11 +28,12 @@ type Device struct {
 	scratch [][]float32 // of each worker
 	table   []float32   // shared by workers: angles, gathered rows
 	doubles []float64   // of ops that one goroutine carries out
+	rounded []uint16    // shared by workers: activations as bf16
 	jobs    jobs        // reused, so that an op allocates nothing
 }
 
-// Variants are the sets of inner loops that this processor runs, the fastest first: "go"
-// is always the last.
+// Variants are the sets of inner loops that this processor runs and that compute in float32,
+// the fastest first: "go" is always the last. [Rounding] are others.
 func Variants() (names []string) {
 	for _, set := range vec.Sets() {
 		names = append(names, set.Name)
@@ -64,12 +65,12 @@ func Open(variant string, threads int) (*Device, error) {
 }
 
 func setNamed(variant string) (vec.Funcs, error) {
-	for _, set := range vec.Sets() {
+	for _, set := range append(vec.Sets(), vec.Rounding()...) {
 		if variant == "" || set.Name == variant {
 			return set, nil
 		}
 	}
-	return vec.Funcs{}, fmt.Errorf("cpu: variant %q is not one that this processor and program run: want one of %v", variant, Variants())
+	return vec.Funcs{}, fmt.Errorf("cpu: variant %q is not one that this processor and program run: want one of %v", variant, append(Variants(), Rounding()...))
 }
 
 // Name says which inner loops run: "cpu/avx512".
@@ -205,13 +206,14 @@ type jobs struct {
 	combine    combineJob
 	training   trainingJobs
 	read       readJob
+	round      roundJob
 	fused      fusedJob
 }
 
 func (j *jobs) bind(d *Device) {
 	for _, own := range []**Device{
 		&j.add.d, &j.negExp.d, &j.argMax.d, &j.norm.d, &j.matMul.d, &j.grouped.d, &j.activation.d,
-		&j.conv.d, &j.scan.d, &j.rotary.d, &j.attend.d, &j.route.d, &j.combine.d, &j.read.d, &j.fused.d,
+		&j.conv.d, &j.scan.d, &j.rotary.d, &j.attend.d, &j.route.d, &j.combine.d, &j.read.d, &j.fused.d, &j.round.d,
 	} {
 		*own = d
 	}

@@ -2,6 +2,8 @@ package cpu_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"quadrant/kernels"
@@ -33,6 +35,76 @@ func conform(t *testing.T, suite func(*testing.T, func() kernels.Device, kernelt
 					return dev
 				}, kerneltest.Single)
 			})
+		}
+	}
+}
+
+// A variant that rounds activations does so in products with bf16 weights and nowhere else, and
+// is not the one that is opened without a name.
+func TestRounding(t *testing.T) {
+	if len(cpu.Rounding()) == 0 {
+		t.Skip("this processor has no products of bf16")
+	}
+	for _, variant := range cpu.Rounding() {
+		if slices.Contains(cpu.Variants(), variant) {
+			t.Errorf("%s is among the variants that compute in float32", variant)
+		}
+		for _, threads := range []int{1, 3} {
+			if threads > 1 && testing.Short() {
+				continue
+			}
+			kerneltest.RunWith(t, func() kernels.Device {
+				dev, err := cpu.Open(variant, threads)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return dev
+			}, func(c kerneltest.Case) kerneltest.Tolerance {
+				if product := c.Op() == "MatMul" || c.Op() == "GroupedMatMul"; product && strings.Contains(c.Name, "/bf16") {
+					return kerneltest.BF16Activations
+				}
+				return kerneltest.Single
+			})
+		}
+	}
+}
+
+// A product is of the rounded activations: as if they had been rounded before.
+func TestRoundsActivations(t *testing.T) {
+	for _, variant := range cpu.Rounding() {
+		dev, err := cpu.Open(variant, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream := kernels.NewStream(dev)
+		const m, n, k = 9, 70, 100
+		x, w := make([]float32, m*k), make([]float32, n*k)
+		for i := range x {
+			x[i] = float32(i%97)/89 - 0.5
+		}
+		for i := range w {
+			w[i] = float32(i%101)/97 - 0.5
+		}
+		product := func(round func(float32) float32, rows int) []float32 {
+			a, b, dst := dev.Alloc(kernels.F32, rows, k), dev.Alloc(kernels.BF16, n, k), dev.Alloc(kernels.F32, rows, n)
+			values := make([]float32, rows*k)
+			for i := range values {
+				values[i] = round(x[i])
+			}
+			kernels.Put(dev, a, values)
+			kernels.Put(dev, b, w)
+			stream.Do(kernels.MatMul{Dst: dst, A: a, B: b})
+			got := make([]float32, dst.Len())
+			kernels.Get(dev, got, dst)
+			return got
+		}
+		exact := func(x float32) float32 { return x }
+		got := product(exact, m)
+		if !slices.Equal(got, product(kernels.BF16.Round, m)) {
+			t.Errorf("%s: rounding before changes the product", variant)
+		}
+		if !slices.Equal(got[:n], product(exact, 1)) {
+			t.Errorf("%s: a row alone has another product", variant)
 		}
 	}
 }

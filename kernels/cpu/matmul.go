@@ -7,12 +7,15 @@ import "quadrant/kernels"
 const colBlock = 16
 
 // gemm computes c[m, n] = x[m, k]·w[n, k]ᵀ (+ bias), w of any float type.
-func (d *Device) gemm(worker int, c []float32, ldc int, x []float32, ldx int, w weights, m, n, k int, bias []float32) {
-	var temp []float32
-	if w.typ != kernels.F32 {
-		temp = d.temp(worker, 4*k)
+func (d *Device) gemm(worker int, c []float32, ldc int, x operand, w weights, m, n, k int, bias []float32) {
+	switch {
+	case x.h != nil:
+		d.vec.GemmPairs(c, ldc, x.h, x.stride, w.h, w.stride, m, n, k)
+	case w.typ == kernels.F32:
+		d.product(c, ldc, x.f, x.stride, w, m, n, k, nil)
+	default:
+		d.product(c, ldc, x.f, x.stride, w, m, n, k, d.temp(worker, 4*k))
 	}
-	d.product(c, ldc, x, ldx, w, m, n, k, temp)
 	if bias == nil {
 		return
 	}
@@ -48,18 +51,21 @@ func (d *Device) weightedRows(y, p []float32, v weights) {
 // matMulJob takes blocks of columns of the output, or blocks of rows where there are too
 // few columns to share.
 type matMulJob struct {
-	d      *Device
-	dst, a view[float32]
-	b      weights
-	bias   []float32
-	byRow  bool
+	d     *Device
+	dst   view[float32]
+	a     operand
+	k     int
+	b     weights
+	bias  []float32
+	byRow bool
 }
 
 const rowBlock = 8
 
 func (j *matMulJob) start(o *kernels.MatMul) {
-	j.dst, j.a, j.b, j.bias = f32(o.Dst), f32(o.A), weightsOf(o.B), vector(o.Bias)
-	m, n, k := j.dst.rows, j.dst.cols, j.a.cols
+	j.dst, j.b, j.bias = f32(o.Dst), weightsOf(o.B), vector(o.Bias)
+	j.a, j.k = j.d.operandOf(f32(o.A), o.B.Type), o.A.Cols
+	m, n, k := j.dst.rows, j.dst.cols, j.k
 	cols, rows := blocks(n, colBlock), blocks(m, rowBlock)
 	j.byRow = cols < 4*j.d.pool.workers && rows > cols
 	if j.byRow {
@@ -84,8 +90,7 @@ func (j *matMulJob) block(worker, r0, r1, c0, c1 int) {
 	if bias != nil {
 		bias = bias[c0:c1]
 	}
-	j.d.gemm(worker, j.dst.data[r0*j.dst.stride+c0:], j.dst.stride, j.a.data[r0*j.a.stride:], j.a.stride,
-		j.b.at(c0, 0), r1-r0, c1-c0, j.a.cols, bias)
+	j.d.gemm(worker, j.dst.data[r0*j.dst.stride+c0:], j.dst.stride, j.a.rows(r0), j.b.at(c0, 0), r1-r0, c1-c0, j.k, bias)
 }
 
 // groupedJob is a product per expert; a unit is a block of columns of one expert. Units of
@@ -93,6 +98,7 @@ func (j *matMulJob) block(worker, r0, r1, c0, c1 int) {
 type groupedJob struct {
 	d       *Device
 	dst, a  view[float32]
+	x       operand // a as products take it
 	b       weights
 	bias    view[float32]
 	offsets view[int32]
@@ -111,6 +117,7 @@ func (j *groupedJob) start(o *kernels.GroupedMatMul) {
 			return
 		}
 	}
+	j.x = j.d.operandOf(j.a, o.B.Type)
 	j.d.pool.do(j, j.experts*blocks(j.dst.cols, colBlock), j.dst.rows*colBlock*j.a.cols/j.experts)
 }
 
@@ -155,7 +162,7 @@ func (j *groupedJob) run(worker, lo, hi int) {
 		if !j.bias.none() {
 			bias = j.bias.row(e)[c0:c1]
 		}
-		j.d.gemm(worker, j.dst.data[first*j.dst.stride+c0:], j.dst.stride, j.a.data[first*j.a.stride:], j.a.stride,
+		j.d.gemm(worker, j.dst.data[first*j.dst.stride+c0:], j.dst.stride, j.x.rows(first),
 			j.b.at(e*j.dst.cols+c0, 0), last-first, c1-c0, j.a.cols, bias)
 	}
 }

@@ -14,12 +14,13 @@ import (
 )
 
 // Names are the devices that this program can open here: "cpu" is the fastest variant that
-// this machine runs, "cpu/go" the portable one, "ref" the float64 definition, slow on
+// this machine runs, "cpu/go" the portable one, "cpu/avx512bf16" one that rounds activations to
+// bf16 where weights are and is never chosen but by name, "ref" the float64 definition, slow on
 // purpose. "cuda:0" stands for the GPUs, 0 and on, of a program that can drive them; whether
 // there is one, [GPUs] finds out.
 func Names() []string {
 	names := []string{"cpu"}
-	for _, v := range cpu.Variants() {
+	for _, v := range append(cpu.Variants(), cpu.Rounding()...) {
 		names = append(names, "cpu/"+v)
 	}
 	names = append(names, "ref")

@@ -26,6 +26,9 @@ const (
 	Exact Tolerance = 0
 	// Single is for a device that computes and sums in float32: 32 roundings' worth.
 	Single Tolerance = 2e-6
+	// BF16Activations is for products that round their activations to bf16, each by up to 2⁻⁹
+	// of itself, and then sum in float32: twice that.
+	BF16Activations Tolerance = 1.0 / 256
 )
 
 const flushed = 1e-30

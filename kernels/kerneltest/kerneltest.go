@@ -28,20 +28,27 @@ import (
 // Run reports every case of [Cases] in which a device that open returns departs from
 // kernels/ref by more than tol. Its subtests are called Op/options. It opens a device for
 // each op, and another one after a failure.
-func Run(t *testing.T, open func() kernels.Device, tol Tolerance) { run(t, Cases(), open, tol) }
+func Run(t *testing.T, open func() kernels.Device, tol Tolerance) {
+	RunWith(t, open, func(Case) Tolerance { return tol })
+}
+
+// RunWith is Run with a tolerance for each case.
+func RunWith(t *testing.T, open func() kernels.Device, tol func(c Case) Tolerance) {
+	run(t, Cases(), open, tol)
+}
 
 // RunTraining is Run for the cases of [TrainingCases], for devices that train.
 func RunTraining(t *testing.T, open func() kernels.Device, tol Tolerance) {
-	run(t, TrainingCases(), open, tol)
+	run(t, TrainingCases(), open, func(Case) Tolerance { return tol })
 }
 
-func run(t *testing.T, cases []Case, open func() kernels.Device, tol Tolerance) {
+func run(t *testing.T, cases []Case, open func() kernels.Device, tol func(c Case) Tolerance) {
 	for _, cases := range byOp(cases) {
 		t.Run(cases[0].Op(), func(t *testing.T) {
 			dev := open()
 			for _, c := range cases {
 				t.Run(c.options(), func(t *testing.T) {
-					if err := c.Check(dev, tol); err != nil {
+					if err := c.Check(dev, tol(c)); err != nil {
 						t.Error(err)
 						dev = open()
 					}

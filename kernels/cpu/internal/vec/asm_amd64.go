@@ -147,6 +147,18 @@ func fusedAVX2(n int) float32
 func sumAVX2(x *float32, n int) float32
 
 //go:noescape
+func panelPairsAVX512(c *float32, ldc int, x *uint16, ldx int, w *uint16, ldw int, quads int, k int)
+
+//go:noescape
+func vectorPairsAVX512(c *float32, x *uint16, w *uint16, ldw int, quads int, k int)
+
+//go:noescape
+func singlePairsAVX512(x *uint16, w *uint16, k int) float32
+
+//go:noescape
+func roundBF16AVX512(y *uint16, x *float32, n int)
+
+//go:noescape
 func scanAVX512(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldy int, ldb int, n int, states int)
 
 //go:noescape

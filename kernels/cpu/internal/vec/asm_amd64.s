@@ -104,9 +104,6 @@ tail:
 	VFMADD231PS Z20, Z19, Z15
 
 done:
-	MOVQ          ldc+8(FP), CX
-	SHLQ          $0x02, CX
-	MOVQ          R9, AX
 	VSHUFF64X2    $0x44, Z4, Z0, Z16
 	VSHUFF64X2    $0xee, Z4, Z0, Z17
 	VADDPS        Z17, Z16, Z16
@@ -143,6 +140,9 @@ done:
 	VSHUFF64X2    $0x88, Z17, Z16, Z21
 	VSHUFF64X2    $0xdd, Z17, Z16, Z16
 	VADDPS        Z16, Z21, Z21
+	MOVQ          ldc+8(FP), CX
+	SHLQ          $0x02, CX
+	MOVQ          R9, AX
 	VSHUFPS       $0x88, Z19, Z18, Z16
 	VSHUFPS       $0xdd, Z19, Z18, Z17
 	VADDPS        Z17, Z16, Z16
@@ -492,9 +492,6 @@ tail:
 	VFMADD231PS Z20, Z19, Z15
 
 done:
-	MOVQ          ldc+8(FP), CX
-	SHLQ          $0x02, CX
-	MOVQ          R9, AX
 	VSHUFF64X2    $0x44, Z4, Z0, Z16
 	VSHUFF64X2    $0xee, Z4, Z0, Z17
 	VADDPS        Z17, Z16, Z16
@@ -531,6 +528,9 @@ done:
 	VSHUFF64X2    $0x88, Z17, Z16, Z21
 	VSHUFF64X2    $0xdd, Z17, Z16, Z16
 	VADDPS        Z16, Z21, Z21
+	MOVQ          ldc+8(FP), CX
+	SHLQ          $0x02, CX
+	MOVQ          R9, AX
 	VSHUFPS       $0x88, Z19, Z18, Z16
 	VSHUFPS       $0xdd, Z19, Z18, Z17
 	VADDPS        Z17, Z16, Z16
@@ -887,9 +887,6 @@ tail:
 	VFMADD231PS Z20, Z19, Z15
 
 done:
-	MOVQ          ldc+8(FP), CX
-	SHLQ          $0x02, CX
-	MOVQ          R9, AX
 	VSHUFF64X2    $0x44, Z4, Z0, Z16
 	VSHUFF64X2    $0xee, Z4, Z0, Z17
 	VADDPS        Z17, Z16, Z16
@@ -926,6 +923,9 @@ done:
 	VSHUFF64X2    $0x88, Z17, Z16, Z21
 	VSHUFF64X2    $0xdd, Z17, Z16, Z16
 	VADDPS        Z16, Z21, Z21
+	MOVQ          ldc+8(FP), CX
+	SHLQ          $0x02, CX
+	MOVQ          R9, AX
 	VSHUFPS       $0x88, Z19, Z18, Z16
 	VSHUFPS       $0xdd, Z19, Z18, Z17
 	VADDPS        Z17, Z16, Z16
@@ -3497,6 +3497,628 @@ loop:
 	VMOVSS       X0, ret+16(FP)
 	VZEROUPPER
 	RET
+
+// func panelPairsAVX512(c *float32, ldc int, x *uint16, ldx int, w *uint16, ldw int, quads int, k int)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·panelPairsAVX512(SB), NOSPLIT, $0-64
+	MOVQ ldx+24(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ ldw+40(FP), SI
+	SHLQ $0x01, SI
+	LEAQ (SI)(SI*2), DI
+	MOVQ c+0(FP), R9
+	MOVQ w+32(FP), R10
+	MOVQ quads+48(FP), R11
+
+quad:
+	MOVQ   x+16(FP), AX
+	MOVQ   R10, BX
+	LEAQ   (R10)(SI*4), R10
+	MOVQ   k+56(FP), R8
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	SUBQ   $0x20, R8
+	JL     tail
+
+loop:
+	VMOVUPS (AX), Z16
+	VMOVUPS (AX)(CX*1), Z17
+	VMOVUPS (AX)(CX*2), Z18
+	VMOVUPS (AX)(DX*1), Z19
+	VMOVUPS (BX), Z20
+	BYTE    $0x62
+	BYTE    $0xb2
+	BYTE    $0x7e
+	BYTE    $0x40
+	BYTE    $0x52
+	BYTE    $0xc4
+	BYTE    $0x62
+	BYTE    $0xb2
+	BYTE    $0x76
+	BYTE    $0x40
+	BYTE    $0x52
+	BYTE    $0xe4
+	BYTE    $0x62
+	BYTE    $0x32
+	BYTE    $0x6e
+	BYTE    $0x40
+	BYTE    $0x52
+	BYTE    $0xc4
+	BYTE    $0x62
+	BYTE    $0x32
+	BYTE    $0x66
+	BYTE    $0x40
+	BYTE    $0x52
+	BYTE    $0xe4
+	VMOVUPS (BX)(SI*1), Z21
+	BYTE    $0x62
+	BYTE    $0xb2
+	BYTE    $0x7e
+	BYTE    $0x40
+	BYTE    $0x52
+	BYTE    $0xcd
+	BYTE    $0x62
+	BYTE    $0xb2
+	BYTE    $0x76
+	BYTE    $0x40
+	BYTE    $0x52
+	BYTE    $0xed
+	BYTE    $0x62
+	BYTE    $0x32
+	BYTE    $0x6e
+	BYTE    $0x40
+	BYTE    $0x52
+	BYTE    $0xcd
+	BYTE    $0x62
+	BYTE    $0x32
+	BYTE    $0x66
+	BYTE    $0x40
+	BYTE    $0x52
+	BYTE    $0xed
+	VMOVUPS (BX)(SI*2), Z22
+	BYTE    $0x62
+	BYTE    $0xb2
+	BYTE    $0x7e
+	BYTE    $0x40
+	BYTE    $0x52
+	BYTE    $0xd6
+	BYTE    $0x62
+	BYTE    $0xb2
+	BYTE    $0x76
+	BYTE    $0x40
+	BYTE    $0x52
+	BYTE    $0xf6
+	BYTE    $0x62
+	BYTE    $0x32
+	BYTE    $0x6e
+	BYTE    $0x40
+	BYTE    $0x52
+	BYTE    $0xd6
+	BYTE    $0x62
+	BYTE    $0x32
+	BYTE    $0x66
+	BYTE    $0x40
+	BYTE    $0x52
+	BYTE    $0xf6
+	VMOVUPS (BX)(DI*1), Z23
+	BYTE    $0x62
+	BYTE    $0xb2
+	BYTE    $0x7e
+	BYTE    $0x40
+	BYTE    $0x52
+	BYTE    $0xdf
+	BYTE    $0x62
+	BYTE    $0xb2
+	BYTE    $0x76
+	BYTE    $0x40
+	BYTE    $0x52
+	BYTE    $0xff
+	BYTE    $0x62
+	BYTE    $0x32
+	BYTE    $0x6e
+	BYTE    $0x40
+	BYTE    $0x52
+	BYTE    $0xdf
+	BYTE    $0x62
+	BYTE    $0x32
+	BYTE    $0x66
+	BYTE    $0x40
+	BYTE    $0x52
+	BYTE    $0xff
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, BX
+	SUBQ    $0x20, R8
+	JGE     loop
+
+tail:
+	ADDQ        $0x20, R8
+	JZ          done
+	MOVQ        $-1, R12
+	SHLXQ       R8, R12, R12
+	NOTQ        R12
+	KMOVD       R12, K1
+	VMOVDQU16.Z (AX), K1, Z16
+	VMOVDQU16.Z (AX)(CX*1), K1, Z17
+	VMOVDQU16.Z (AX)(CX*2), K1, Z18
+	VMOVDQU16.Z (AX)(DX*1), K1, Z19
+	VMOVDQU16.Z (BX), K1, Z20
+	BYTE        $0x62
+	BYTE        $0xb2
+	BYTE        $0x7e
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xc4
+	BYTE        $0x62
+	BYTE        $0xb2
+	BYTE        $0x76
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xe4
+	BYTE        $0x62
+	BYTE        $0x32
+	BYTE        $0x6e
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xc4
+	BYTE        $0x62
+	BYTE        $0x32
+	BYTE        $0x66
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xe4
+	VMOVDQU16.Z (BX)(SI*1), K1, Z21
+	BYTE        $0x62
+	BYTE        $0xb2
+	BYTE        $0x7e
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xcd
+	BYTE        $0x62
+	BYTE        $0xb2
+	BYTE        $0x76
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xed
+	BYTE        $0x62
+	BYTE        $0x32
+	BYTE        $0x6e
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xcd
+	BYTE        $0x62
+	BYTE        $0x32
+	BYTE        $0x66
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xed
+	VMOVDQU16.Z (BX)(SI*2), K1, Z22
+	BYTE        $0x62
+	BYTE        $0xb2
+	BYTE        $0x7e
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xd6
+	BYTE        $0x62
+	BYTE        $0xb2
+	BYTE        $0x76
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xf6
+	BYTE        $0x62
+	BYTE        $0x32
+	BYTE        $0x6e
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xd6
+	BYTE        $0x62
+	BYTE        $0x32
+	BYTE        $0x66
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xf6
+	VMOVDQU16.Z (BX)(DI*1), K1, Z23
+	BYTE        $0x62
+	BYTE        $0xb2
+	BYTE        $0x7e
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xdf
+	BYTE        $0x62
+	BYTE        $0xb2
+	BYTE        $0x76
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xff
+	BYTE        $0x62
+	BYTE        $0x32
+	BYTE        $0x6e
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xdf
+	BYTE        $0x62
+	BYTE        $0x32
+	BYTE        $0x66
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xff
+
+done:
+	VMOVAPS       Z0, Z16
+	VMOVAPS       Z4, Z17
+	VMOVAPS       Z8, Z18
+	VMOVAPS       Z12, Z19
+	VSHUFF64X2    $0x44, Z17, Z16, Z20
+	VSHUFF64X2    $0xee, Z17, Z16, Z16
+	VADDPS        Z16, Z20, Z20
+	VSHUFF64X2    $0x44, Z19, Z18, Z16
+	VSHUFF64X2    $0xee, Z19, Z18, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFF64X2    $0x88, Z16, Z20, Z17
+	VSHUFF64X2    $0xdd, Z16, Z20, Z16
+	VADDPS        Z16, Z17, Z17
+	VMOVAPS       Z1, Z16
+	VMOVAPS       Z5, Z18
+	VMOVAPS       Z9, Z19
+	VMOVAPS       Z13, Z20
+	VSHUFF64X2    $0x44, Z18, Z16, Z21
+	VSHUFF64X2    $0xee, Z18, Z16, Z16
+	VADDPS        Z16, Z21, Z21
+	VSHUFF64X2    $0x44, Z20, Z19, Z16
+	VSHUFF64X2    $0xee, Z20, Z19, Z18
+	VADDPS        Z18, Z16, Z16
+	VSHUFF64X2    $0x88, Z16, Z21, Z18
+	VSHUFF64X2    $0xdd, Z16, Z21, Z16
+	VADDPS        Z16, Z18, Z18
+	VMOVAPS       Z2, Z16
+	VMOVAPS       Z6, Z19
+	VMOVAPS       Z10, Z20
+	VMOVAPS       Z14, Z21
+	VSHUFF64X2    $0x44, Z19, Z16, Z22
+	VSHUFF64X2    $0xee, Z19, Z16, Z16
+	VADDPS        Z16, Z22, Z22
+	VSHUFF64X2    $0x44, Z21, Z20, Z16
+	VSHUFF64X2    $0xee, Z21, Z20, Z19
+	VADDPS        Z19, Z16, Z16
+	VSHUFF64X2    $0x88, Z16, Z22, Z19
+	VSHUFF64X2    $0xdd, Z16, Z22, Z16
+	VADDPS        Z16, Z19, Z19
+	VMOVAPS       Z3, Z16
+	VMOVAPS       Z7, Z20
+	VMOVAPS       Z11, Z21
+	VMOVAPS       Z15, Z22
+	VSHUFF64X2    $0x44, Z20, Z16, Z23
+	VSHUFF64X2    $0xee, Z20, Z16, Z16
+	VADDPS        Z16, Z23, Z23
+	VSHUFF64X2    $0x44, Z22, Z21, Z16
+	VSHUFF64X2    $0xee, Z22, Z21, Z20
+	VADDPS        Z20, Z16, Z16
+	VSHUFF64X2    $0x88, Z16, Z23, Z20
+	VSHUFF64X2    $0xdd, Z16, Z23, Z16
+	VADDPS        Z16, Z20, Z20
+	MOVQ          ldc+8(FP), BX
+	SHLQ          $0x02, BX
+	MOVQ          R9, AX
+	VSHUFPS       $0x88, Z18, Z17, Z16
+	VSHUFPS       $0xdd, Z18, Z17, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFPS       $0x88, Z20, Z19, Z17
+	VSHUFPS       $0xdd, Z20, Z19, Z18
+	VADDPS        Z18, Z17, Z17
+	VSHUFPS       $0x88, Z17, Z16, Z18
+	VSHUFPS       $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z18, Z18
+	VEXTRACTF32X4 $0x00, Z18, (AX)
+	ADDQ          BX, AX
+	VEXTRACTF32X4 $0x01, Z18, (AX)
+	ADDQ          BX, AX
+	VEXTRACTF32X4 $0x02, Z18, (AX)
+	ADDQ          BX, AX
+	VEXTRACTF32X4 $0x03, Z18, (AX)
+	ADDQ          $0x10, R9
+	DECQ          R11
+	JNZ           quad
+	VZEROUPPER
+	RET
+
+// func vectorPairsAVX512(c *float32, x *uint16, w *uint16, ldw int, quads int, k int)
+// Requires: AVX, AVX512BW, AVX512F, BMI2, MMX+
+TEXT ·vectorPairsAVX512(SB), NOSPLIT, $0-48
+	MOVQ ldw+24(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ c+0(FP), R8
+	MOVQ w+16(FP), R9
+	MOVQ quads+32(FP), R10
+
+quad:
+	MOVQ   x+8(FP), SI
+	MOVQ   R9, AX
+	LEAQ   (R9)(CX*4), R9
+	MOVQ   R9, DI
+	MOVQ   k+40(FP), BX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	SUBQ   $0x20, BX
+	JL     tail
+
+loop:
+	VMOVUPS    (SI), Z16
+	PREFETCHT1 (DI)
+	VMOVUPS    (AX), Z20
+	BYTE       $0x62
+	BYTE       $0xb2
+	BYTE       $0x7e
+	BYTE       $0x40
+	BYTE       $0x52
+	BYTE       $0xc4
+	PREFETCHT1 (DI)(CX*1)
+	VMOVUPS    (AX)(CX*1), Z21
+	BYTE       $0x62
+	BYTE       $0xb2
+	BYTE       $0x7e
+	BYTE       $0x40
+	BYTE       $0x52
+	BYTE       $0xcd
+	PREFETCHT1 (DI)(CX*2)
+	VMOVUPS    (AX)(CX*2), Z22
+	BYTE       $0x62
+	BYTE       $0xb2
+	BYTE       $0x7e
+	BYTE       $0x40
+	BYTE       $0x52
+	BYTE       $0xd6
+	PREFETCHT1 (DI)(DX*1)
+	VMOVUPS    (AX)(DX*1), Z23
+	BYTE       $0x62
+	BYTE       $0xb2
+	BYTE       $0x7e
+	BYTE       $0x40
+	BYTE       $0x52
+	BYTE       $0xdf
+	ADDQ       $0x40, SI
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, DI
+	SUBQ       $0x20, BX
+	JGE        loop
+
+tail:
+	ADDQ        $0x20, BX
+	JZ          done
+	MOVQ        $-1, R11
+	SHLXQ       BX, R11, R11
+	NOTQ        R11
+	KMOVD       R11, K1
+	VMOVDQU16.Z (SI), K1, Z16
+	PREFETCHT1  (DI)
+	VMOVDQU16.Z (AX), K1, Z20
+	BYTE        $0x62
+	BYTE        $0xb2
+	BYTE        $0x7e
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xc4
+	PREFETCHT1  (DI)(CX*1)
+	VMOVDQU16.Z (AX)(CX*1), K1, Z21
+	BYTE        $0x62
+	BYTE        $0xb2
+	BYTE        $0x7e
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xcd
+	PREFETCHT1  (DI)(CX*2)
+	VMOVDQU16.Z (AX)(CX*2), K1, Z22
+	BYTE        $0x62
+	BYTE        $0xb2
+	BYTE        $0x7e
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xd6
+	PREFETCHT1  (DI)(DX*1)
+	VMOVDQU16.Z (AX)(DX*1), K1, Z23
+	BYTE        $0x62
+	BYTE        $0xb2
+	BYTE        $0x7e
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xdf
+
+done:
+	VMOVAPS       Z0, Z4
+	VMOVAPS       Z1, Z5
+	VMOVAPS       Z2, Z6
+	VMOVAPS       Z3, Z7
+	VSHUFF64X2    $0x44, Z5, Z4, Z8
+	VSHUFF64X2    $0xee, Z5, Z4, Z4
+	VADDPS        Z4, Z8, Z8
+	VSHUFF64X2    $0x44, Z7, Z6, Z4
+	VSHUFF64X2    $0xee, Z7, Z6, Z5
+	VADDPS        Z5, Z4, Z4
+	VSHUFF64X2    $0x88, Z4, Z8, Z5
+	VSHUFF64X2    $0xdd, Z4, Z8, Z4
+	VADDPS        Z4, Z5, Z5
+	VSHUFPS       $0x88, Z5, Z5, Z4
+	VSHUFPS       $0xdd, Z5, Z5, Z6
+	VADDPS        Z6, Z4, Z4
+	VSHUFPS       $0x88, Z5, Z5, Z6
+	VSHUFPS       $0xdd, Z5, Z5, Z5
+	VADDPS        Z5, Z6, Z6
+	VSHUFPS       $0x88, Z6, Z4, Z5
+	VSHUFPS       $0xdd, Z6, Z4, Z4
+	VADDPS        Z4, Z5, Z5
+	MOVL          $0x00001111, AX
+	KMOVW         AX, K1
+	VCOMPRESSPS.Z Z5, K1, Z5
+	VMOVUPS       X5, (R8)
+	ADDQ          $0x10, R8
+	DECQ          R10
+	JNZ           quad
+	VZEROUPPER
+	RET
+
+// func singlePairsAVX512(x *uint16, w *uint16, k int) float32
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·singlePairsAVX512(SB), NOSPLIT, $0-28
+	MOVQ   x+0(FP), CX
+	MOVQ   w+8(FP), DX
+	MOVQ   k+16(FP), AX
+	VPXORD Z0, Z0, Z0
+	SUBQ   $0x20, AX
+	JL     tail
+
+loop:
+	VMOVUPS (CX), Z16
+	VMOVUPS (DX), Z20
+	BYTE    $0x62
+	BYTE    $0xb2
+	BYTE    $0x7e
+	BYTE    $0x40
+	BYTE    $0x52
+	BYTE    $0xc4
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, DX
+	SUBQ    $0x20, AX
+	JGE     loop
+
+tail:
+	ADDQ        $0x20, AX
+	JZ          done
+	MOVQ        $-1, BX
+	SHLXQ       AX, BX, BX
+	NOTQ        BX
+	KMOVD       BX, K1
+	VMOVDQU16.Z (CX), K1, Z16
+	VMOVDQU16.Z (DX), K1, Z20
+	BYTE        $0x62
+	BYTE        $0xb2
+	BYTE        $0x7e
+	BYTE        $0x40
+	BYTE        $0x52
+	BYTE        $0xc4
+
+done:
+	VMOVAPS       Z0, Z0
+	VSHUFF64X2    $0x44, Z0, Z0, Z1
+	VSHUFF64X2    $0xee, Z0, Z0, Z2
+	VADDPS        Z2, Z1, Z1
+	VSHUFF64X2    $0x44, Z0, Z0, Z2
+	VSHUFF64X2    $0xee, Z0, Z0, Z0
+	VADDPS        Z0, Z2, Z2
+	VSHUFF64X2    $0x88, Z2, Z1, Z0
+	VSHUFF64X2    $0xdd, Z2, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFPS       $0x88, Z0, Z0, Z1
+	VSHUFPS       $0xdd, Z0, Z0, Z2
+	VADDPS        Z2, Z1, Z1
+	VSHUFPS       $0x88, Z0, Z0, Z2
+	VSHUFPS       $0xdd, Z0, Z0, Z0
+	VADDPS        Z0, Z2, Z2
+	VSHUFPS       $0x88, Z2, Z1, Z0
+	VSHUFPS       $0xdd, Z2, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	MOVL          $0x00001111, AX
+	KMOVW         AX, K1
+	VCOMPRESSPS.Z Z0, K1, Z0
+	VMOVSS        X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func roundBF16AVX512(y *uint16, x *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·roundBF16AVX512(SB), NOSPLIT, $0-24
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS const00000001<>+0(SB), Z0
+	VMOVUPS const00007fff<>+0(SB), Z1
+	VMOVUPS const00400000<>+0(SB), Z2
+
+loop:
+	VMOVUPS (CX), Z3
+	VPSRLD  $0x10, Z3, Z4
+	VPANDD  Z0, Z4, Z4
+	VPADDD  Z1, Z4, Z4
+	VPADDD  Z3, Z4, Z4
+	VCMPPS  $0x03, Z3, Z3, K1
+	VPORD   Z2, Z3, K1, Z4
+	VPSRLD  $0x10, Z4, Z4
+	VPMOVDW Z4, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x40, CX
+	DECQ    DX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+DATA const00000001<>+0(SB)/4, $0x00000001
+DATA const00000001<>+4(SB)/4, $0x00000001
+DATA const00000001<>+8(SB)/4, $0x00000001
+DATA const00000001<>+12(SB)/4, $0x00000001
+DATA const00000001<>+16(SB)/4, $0x00000001
+DATA const00000001<>+20(SB)/4, $0x00000001
+DATA const00000001<>+24(SB)/4, $0x00000001
+DATA const00000001<>+28(SB)/4, $0x00000001
+DATA const00000001<>+32(SB)/4, $0x00000001
+DATA const00000001<>+36(SB)/4, $0x00000001
+DATA const00000001<>+40(SB)/4, $0x00000001
+DATA const00000001<>+44(SB)/4, $0x00000001
+DATA const00000001<>+48(SB)/4, $0x00000001
+DATA const00000001<>+52(SB)/4, $0x00000001
+DATA const00000001<>+56(SB)/4, $0x00000001
+DATA const00000001<>+60(SB)/4, $0x00000001
+GLOBL const00000001<>(SB), RODATA|NOPTR, $64
+
+DATA const00007fff<>+0(SB)/4, $0x00007fff
+DATA const00007fff<>+4(SB)/4, $0x00007fff
+DATA const00007fff<>+8(SB)/4, $0x00007fff
+DATA const00007fff<>+12(SB)/4, $0x00007fff
+DATA const00007fff<>+16(SB)/4, $0x00007fff
+DATA const00007fff<>+20(SB)/4, $0x00007fff
+DATA const00007fff<>+24(SB)/4, $0x00007fff
+DATA const00007fff<>+28(SB)/4, $0x00007fff
+DATA const00007fff<>+32(SB)/4, $0x00007fff
+DATA const00007fff<>+36(SB)/4, $0x00007fff
+DATA const00007fff<>+40(SB)/4, $0x00007fff
+DATA const00007fff<>+44(SB)/4, $0x00007fff
+DATA const00007fff<>+48(SB)/4, $0x00007fff
+DATA const00007fff<>+52(SB)/4, $0x00007fff
+DATA const00007fff<>+56(SB)/4, $0x00007fff
+DATA const00007fff<>+60(SB)/4, $0x00007fff
+GLOBL const00007fff<>(SB), RODATA|NOPTR, $64
+
+DATA const00400000<>+0(SB)/4, $0x00400000
+DATA const00400000<>+4(SB)/4, $0x00400000
+DATA const00400000<>+8(SB)/4, $0x00400000
+DATA const00400000<>+12(SB)/4, $0x00400000
+DATA const00400000<>+16(SB)/4, $0x00400000
+DATA const00400000<>+20(SB)/4, $0x00400000
+DATA const00400000<>+24(SB)/4, $0x00400000
+DATA const00400000<>+28(SB)/4, $0x00400000
+DATA const00400000<>+32(SB)/4, $0x00400000
+DATA const00400000<>+36(SB)/4, $0x00400000
+DATA const00400000<>+40(SB)/4, $0x00400000
+DATA const00400000<>+44(SB)/4, $0x00400000
+DATA const00400000<>+48(SB)/4, $0x00400000
+DATA const00400000<>+52(SB)/4, $0x00400000
+DATA const00400000<>+56(SB)/4, $0x00400000
+DATA const00400000<>+60(SB)/4, $0x00400000
+GLOBL const00400000<>(SB), RODATA|NOPTR, $64
 
 // func scanAVX512(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldy int, ldb int, n int, states int)
 // Requires: AVX, AVX512F, BMI2

@@ -16,6 +16,11 @@ type Funcs struct {
 	// 4·k values.
 	GemmBF16, GemmF16 func(c []float32, ldc int, x []float32, ldx int, w []uint16, ldw, m, n, k int, tmp []float32)
 
+	// GemmPairs is Gemm of bf16 by bf16, summed in float32 with denormals as zeros, and RoundBF16
+	// is y = x rounded to nearest: nil but in the sets of [Rounding].
+	GemmPairs func(c []float32, ldc int, x []uint16, ldx int, w []uint16, ldw, m, n, k int)
+	RoundBF16 func(y []uint16, x []float32)
+
 	// WeightedRows is y = Σ_i p[i]·V[i] over rows of len(y), at least one.
 	WeightedRows func(y, p, v []float32, ldv int)
 	// WeightedRowsBF16 and WeightedRowsF16 are WeightedRows with rows of 16 bits.

@@ -32,6 +32,10 @@ func main() {
 		fused(set)
 		sum(set)
 	}
+	pairPanel()
+	pairVector()
+	pairSingle()
+	roundBF16()
 	scan512()
 	scan256()
 	build.Generate()

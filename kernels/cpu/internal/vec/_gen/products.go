@@ -149,9 +149,6 @@ func newDot(set isa, e element, m, n int) *dot {
 
 // storePanel folds the accumulators and writes four products of each row of X.
 func (d *dot) storePanel(c reg.GPVirtual) {
-	out, ldc := GP64(), Load(Param("ldc"), GP64())
-	SHLQ(Imm(2), ldc)
-	MOVQ(c, out)
 	switch d.set.(type) {
 	case avx512:
 		// Column j becomes one vector with the four partial sums of row i in its lane i.
@@ -159,14 +156,9 @@ func (d *dot) storePanel(c reg.GPVirtual) {
 		for j := range columns {
 			columns[j] = fold16to4(d.acc[0][j], d.acc[1][j], d.acc[2][j], d.acc[3][j])
 		}
-		sums := foldLanes(columns)
-		for i := range 4 {
-			VEXTRACTF32X4(Imm(uint64(i)), sums, Mem{Base: out})
-			if i < 3 {
-				ADDQ(ldc, out)
-			}
-		}
+		storeColumns(c, columns)
 	case avx2:
+		out, ldc := outputs(c)
 		for i := range d.acc {
 			VMOVUPS(foldQuad(d.acc[i]), Mem{Base: out})
 			if i < len(d.acc)-1 {
@@ -174,6 +166,27 @@ func (d *dot) storePanel(c reg.GPVirtual) {
 			}
 		}
 	}
+}
+
+// storeColumns folds what fold16to4 returned for each of four columns and writes four products
+// of each row of X.
+func storeColumns(c reg.GPVirtual, columns []reg.VecVirtual) {
+	out, ldc := outputs(c)
+	sums := foldLanes(columns)
+	for i := range 4 {
+		VEXTRACTF32X4(Imm(uint64(i)), sums, Mem{Base: out})
+		if i < 3 {
+			ADDQ(ldc, out)
+		}
+	}
+}
+
+// outputs are a running pointer into C, which begins at c, and the bytes of a row.
+func outputs(c reg.GPVirtual) (out reg.GPVirtual, ldc reg.Register) {
+	out, ldc = GP64(), Load(Param("ldc"), GP64())
+	SHLQ(Imm(2), ldc)
+	MOVQ(c, out)
+	return out, ldc
 }
 
 // fold16to4 returns a vector whose 128-bit lane i holds the four sums of v[i]'s elements l,

@@ -1,0 +1,54 @@
+//go:build !noasm
+
+package vec
+
+import "math"
+
+// avx512BF16 is avx512 with products of bf16 by bf16.
+func avx512BF16() Funcs {
+	f := avx512()
+	f.Name = "avx512bf16"
+	f.RoundBF16, f.GemmPairs = roundPairs, gemmPairs
+	return f
+}
+
+func roundPairs(y []uint16, x []float32) {
+	n := len(x) / 16
+	if n > 0 {
+		roundBF16AVX512(&y[0], &x[0], n)
+	}
+	for i := 16 * n; i < len(x); i++ {
+		y[i] = toBF16(x[i])
+	}
+}
+
+func toBF16(x float32) uint16 {
+	b := math.Float32bits(x)
+	if x != x {
+		return uint16(b>>16) | 0x40
+	}
+	return uint16((b + 0x7fff + b>>16&1) >> 16)
+}
+
+// gemmPairs takes four rows of X at a time where there are as many, and rows one by one where
+// not; a row's products are the same bits either way.
+func gemmPairs(c []float32, ldc int, x []uint16, ldx int, w []uint16, ldw, m, n, k int) {
+	if m == 0 || n == 0 {
+		return
+	}
+	quads := n / 4
+	for i := 0; i < m && quads > 0; {
+		if i+4 <= m {
+			panelPairsAVX512(&c[i*ldc], ldc, &x[i*ldx], ldx, &w[0], ldw, quads, k)
+			i += 4
+		} else {
+			vectorPairsAVX512(&c[i*ldc], &x[i*ldx], &w[0], ldw, quads, k)
+			i++
+		}
+	}
+	for i := range m {
+		for j := 4 * quads; j < n; j++ {
+			c[i*ldc+j] = singlePairsAVX512(&x[i*ldx], &w[j*ldw], k)
+		}
+	}
+}
