@@ -116,18 +116,10 @@ func (s *Scorer) LogLikelihood(ctx context.Context, e *Encoder, docs [][]Request
 	})
 }
 
-// A Rolling is the log-likelihood of a whole text, each token after those before it in
-// windows as long as the model reads.
-type Rolling struct {
-	LogLikelihood float64
-	Tokens        int
-	Words         int // stretches of the text between white space
-	Bytes         int // of the text in UTF-8
-}
-
-// Rolling reads texts from their beginnings, each token predicted once, and hands what it
-// found to done: wikitext's way of the harness.
-func (s *Scorer) Rolling(ctx context.Context, e *Encoder, texts []string, done func(text int, r Rolling) error) error {
+// Rolling reads texts from their beginnings in windows as long as the model reads, each
+// token predicted once, and hands the log-likelihoods to done: the harness's way with
+// wikitext.
+func (s *Scorer) Rolling(ctx context.Context, e *Encoder, texts []string, done func(text int, a Answer) error) error {
 	for i, text := range texts {
 		ids, err := e.tok.Encode(text)
 		if err != nil {
@@ -136,39 +128,25 @@ func (s *Scorer) Rolling(ctx context.Context, e *Encoder, texts []string, done f
 		if len(ids) == 0 {
 			return fmt.Errorf("evals: text %d has no tokens", i)
 		}
-		r := Rolling{Tokens: len(ids), Words: words(text), Bytes: len(text)}
+		a := Answer{Tokens: len(ids), Greedy: true}
 		windows := rollingWindows(ids, e.prefix, s.opts.Window)
 		sums := make([]float64, len(windows))
 		err = s.Score(ctx, windows, func(w int, scores []Score) error {
 			sums[w] = scores[0].Sum()
+			a.Greedy = a.Greedy && scores[0].Greedy
 			return nil
 		})
 		if err != nil {
 			return fmt.Errorf("text %d: %w", i, err)
 		}
 		for _, sum := range sums {
-			r.LogLikelihood += sum
+			a.LogLikelihood += sum
 		}
-		if err := done(i, r); err != nil {
+		if err := done(i, a); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// words is the number of stretches between white space, as the harness counts them:
-// len(re.split(r"\s+", text)), which has an empty one before or after white space at an
-// end.
-func words(text string) int {
-	n, inside := 1, false
-	for _, r := range text {
-		space := python.IsSpace(r)
-		if space && !inside {
-			n++
-		}
-		inside = space
-	}
-	return n
 }
 
 // rollingWindows are the windows of a text: the first predicts as many tokens as the

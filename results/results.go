@@ -88,6 +88,9 @@ type Point struct {
 	FLOPs      int64  `json:"flops,omitempty"`      // that its definition asks for
 	Bytes      int64  `json:"bytes,omitempty"`      // that it reads and writes, each operand once
 	Footprint  int64  `json:"footprint,omitempty"`  // bytes of memory that repetitions went through in turn
+	Task       string `json:"task,omitempty"`       // of an evaluation
+	Shots      int    `json:"shots,omitempty"`      // examples before each question of the task
+	Data       string `json:"data,omitempty"`       // SHA-256 of what was asked
 }
 
 // A Metric says what the values of a result are.
@@ -120,6 +123,11 @@ var Metrics = []Metric{
 	{"op_time", "s", "one value", "one execution of an operation: the mean of as many in a row as a clock needs", OfOp},
 	{"read_rate", "B/s", "one value", "bytes that the device reads from a footprint and does next to nothing with", OfMachine},
 	{"multiply_add_rate", "FLOP/s", "one value", "multiply-adds between registers, two FLOPs each: the most that the device's variant can do", OfMachine},
+	{"acc", "", "document", "1 where the right choice is the likeliest, or the continuation greedy; a share of it among choices equally likely", OfModel},
+	{"acc_norm", "", "document", "acc with log-likelihoods divided by the characters of the choice", OfModel},
+	{"log_likelihood", "nat", "document", "natural logarithm of the probability of the continuation, or of the whole text", OfModel},
+	{"bits_per_byte", "bit/B", "one value", "of all texts of the task together", OfModel},
+	{"chance", "", "one value", "accuracy expected of guessing in the task", OfModel},
 }
 
 // MetricNamed returns the metric called name.

@@ -70,6 +70,7 @@ routers send tokens, and draws the figures of the BlackMamba paper
 		newExport(a),
 		newDevices(a),
 		newData(a),
+		newEval(a),
 		newFigure(a),
 		newReproduce(a),
 		newVersion(a),

@@ -12,6 +12,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path"
 	"slices"
@@ -45,7 +46,7 @@ var Kinds = []Kind{
 	{"lastword", "the last word of a held-out passage, by LAMBADA's rule: right if greedy",
 		tasks.Task{Output: tasks.LogLikelihood, Metrics: []tasks.Metric{tasks.Perplexity, tasks.Acc}}, (*maker).lastWord},
 	{"continuation", "what follows a held-out passage, among three continuations of other documents",
-		choice(4, tasks.Acc, tasks.AccNorm), (*maker).continuation},
+		choice(4, tasks.Acc), (*maker).continuation},
 	{"cloze4", "the last word of a held-out passage, among three others as long and not rare", choice(4, tasks.Acc), (*maker).cloze},
 	{"wordswap", "a held-out sentence against the same with two neighbouring words swapped", choice(2, tasks.Acc), (*maker).wordSwap},
 	{"lexdec", "a word against the same with a letter changed so that it is none", choice(2, tasks.Acc), (*maker).lexicalDecision},
@@ -140,17 +141,22 @@ func (m *maker) chooseAfter(context, before string, choices ...string) {
 	m.docs = append(m.docs, d)
 }
 
-// place draws a position in the held-out text, each as likely.
-func (m *maker) place(of []Document) (d Document, at int) {
-	total := 0
-	for _, d := range of {
-		total += len(d.Text)
+// place draws a position in docs: a kind of document, each as likely, then a byte of it.
+func (m *maker) place(docs []Document) (d Document, at int) {
+	bytes := map[string]int{}
+	for _, d := range docs {
+		bytes[kindOf(d)] += len(d.Text)
 	}
-	if total == 0 {
+	maps.DeleteFunc(bytes, func(_ string, n int) bool { return n == 0 })
+	if len(bytes) == 0 {
 		return Document{}, 0
 	}
-	n := m.rand.IntN(total)
-	for _, d := range of {
+	kind := slices.Sorted(maps.Keys(bytes))[m.rand.IntN(len(bytes))]
+	n := m.rand.IntN(bytes[kind])
+	for _, d := range docs {
+		if kindOf(d) != kind {
+			continue
+		}
 		if n < len(d.Text) {
 			return d, n
 		}

@@ -197,6 +197,14 @@ func TestNGram(t *testing.T) {
 	if !a.Greedy || a.Tokens != 2 || math.Abs(a.LogLikelihood-math.Log(two*g.Prob([]byte("aba"), 'b'))) > 1e-12 {
 		t.Errorf("answer %+v", a)
 	}
+	small, err1 := g.Order(2)
+	fresh, err2 := generated.NewNGram(2, []generated.Document{{Text: []byte("abab")}})
+	if err1 != nil || err2 != nil || small.Prob([]byte("ab"), 'a') != fresh.Prob([]byte("ab"), 'a') || small.Name() != "2-gram" {
+		t.Errorf("a 2-gram of 3-grams differs from one of its own: %v, %v", err1, err2)
+	}
+	if _, err := g.Order(4); err == nil {
+		t.Error("3-grams make 4-grams")
+	}
 	if g.Answer(tasks.Request{Context: "ab", Continuation: "aa"}).Greedy {
 		t.Error("aa is greedy after ab")
 	}

@@ -60,6 +60,14 @@ func pack(history []byte) uint64 {
 
 func extend(key uint64, b byte) uint64 { return key<<8 | uint64(b) }
 
+// Order is the n-gram of a smaller n, which shares the counts.
+func (g *NGram) Order(n int) (*NGram, error) {
+	if n < 1 || n > g.n {
+		return nil, fmt.Errorf("generated: %d-grams of counts of %d bytes", n, g.n)
+	}
+	return &NGram{n: n, follow: g.follow, contexts: g.contexts}, nil
+}
+
 // Name is "5-gram".
 func (g *NGram) Name() string { return fmt.Sprintf("%d-gram", g.n) }
 

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"unicode/utf8"
 )
 
-// Sizes of continuation, in bytes.
+// Sizes of continuation, in bytes. All choices are equally long, so that length decides
+// nothing.
 const (
 	continuationContext = 256
-	continuationLength  = 48
+	continuationLength  = 40
 )
 
 // continuation: the other choices come of other documents of the same kind; where there
@@ -22,7 +22,7 @@ func (m *maker) continuation() error {
 	}
 	return m.draw(func() bool {
 		d, at := m.place(m.text.Held)
-		at, right := m.piece(d, at)
+		right := piece(d, at)
 		context := before(d, at, continuationContext)
 		if right == "" || len(context) < 64 {
 			return false
@@ -33,7 +33,7 @@ func (m *maker) continuation() error {
 			if other.Name == d.Name && (len(byKind[kindOf(d)]) > 1 || abs(place-at) < 4*continuationContext) {
 				continue
 			}
-			if _, wrong := m.piece(other, place); wrong != "" && !slices.Contains(choices, wrong) {
+			if wrong := piece(other, place); wrong != "" && !slices.Contains(choices, wrong) {
 				choices = append(choices, wrong)
 			}
 			if len(choices) == 4 {
@@ -47,20 +47,18 @@ func (m *maker) continuation() error {
 
 func abs(n int) int { return max(n, -n) }
 
-// piece is about continuationLength bytes of d after at, from a space before a word to the
-// end of one, or "".
-func (m *maker) piece(d Document, at int) (int, string) {
-	i := bytes.IndexByte(d.Text[at:], ' ')
-	if i < 0 || at+i+continuationLength >= len(d.Text) {
-		return at, ""
+// piece is continuationLength bytes of d from at on, or "" where they are not plain text.
+// It may begin within a word: what little a small model knows is how words go on.
+func piece(d Document, at int) string {
+	if at+continuationLength > len(d.Text) {
+		return ""
 	}
-	at += i
 	s := d.Text[at : at+continuationLength]
-	j := bytes.LastIndexByte(s, ' ')
-	if j < continuationLength/2 || !utf8.Valid(s[:j]) || len(bytes.TrimSpace(s[:j])) < continuationLength/3 {
-		return at, ""
+	plain := bytes.IndexFunc(s, func(r rune) bool { return r > '~' || r < ' ' && r != '\n' && r != '\t' }) < 0
+	if !plain || len(bytes.TrimSpace(s)) < continuationLength*3/4 {
+		return ""
 	}
-	return at, string(s[:j])
+	return string(s)
 }
 
 // closers are the brackets that close.

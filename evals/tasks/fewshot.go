@@ -10,14 +10,11 @@ import (
 // fewShotSeed is that of the harness's examples.
 const fewShotSeed = 1234
 
-// FewShot puts k examples before every question, drawn as the harness draws them: one
+// FewShot puts the task's description and k examples before every question, drawn as the harness draws them: one
 // generator goes through the questions in order, and a question is not its own example.
 func FewShot(t Task, docs, examples []Doc, k int) ([]Doc, error) {
-	if k == 0 {
-		return docs, nil
-	}
 	draw := k
-	if t.NoTestSplit { // the harness draws one more where it takes the splits for the same
+	if t.NoTestSplit && k > 0 { // the harness draws one more where it takes the splits for the same
 		draw++
 	}
 	if k < 0 || draw > len(examples) {
@@ -38,6 +35,7 @@ func FewShot(t Task, docs, examples []Doc, k int) ([]Doc, error) {
 			return nil, err
 		}
 		var prefix strings.Builder
+		prefix.WriteString(t.Description)
 		left := k
 		for _, e := range r.Sample(len(examples), draw) {
 			if texts[e] != own && left > 0 {

@@ -3,6 +3,8 @@ package tasks
 import (
 	"fmt"
 	"math"
+
+	"quadrant/internal/python"
 )
 
 // A Metric is a way to mark answers, by the harness's name.
@@ -39,6 +41,7 @@ func (m Metric) Aggregation() string {
 type Mark struct {
 	Metric Metric
 	Value  float64
+	Weight float64 // words or bytes of a text, 0 where all documents weigh alike
 }
 
 // Mark marks the answers to the requests of d, one for each, in the order of t.Metrics.
@@ -50,8 +53,13 @@ func (t Task) Mark(d Doc, answers []Answer) ([]Mark, error) {
 	}
 	var marks []Mark
 	for _, m := range t.Metrics {
-		v := 0.0
+		v, weight := 0.0, 0.0
 		switch {
+		case t.Output == Rolling:
+			v, weight = answers[0].LogLikelihood, float64(len(d.Requests[0].Continuation))
+			if m == WordPerplexity {
+				weight = float64(words(d.Requests[0].Continuation))
+			}
 		case m == Perplexity:
 			v = answers[0].LogLikelihood
 		case m == Acc && t.Output == LogLikelihood:
@@ -63,9 +71,24 @@ func (t Task) Mark(d Doc, answers []Answer) ([]Mark, error) {
 		default:
 			return nil, fmt.Errorf("tasks: %s does not mark single documents in %s", t.Name, m)
 		}
-		marks = append(marks, Mark{m, v})
+		marks = append(marks, Mark{m, v, weight})
 	}
 	return marks, nil
+}
+
+// words is the number of stretches between white space, as the harness counts them:
+// len(re.split(r"\s+", text)), which has an empty one before or after white space at an
+// end.
+func words(text string) int {
+	n, inside := 1, false
+	for _, r := range text {
+		space := python.IsSpace(r)
+		if space && !inside {
+			n++
+		}
+		inside = space
+	}
+	return n
 }
 
 func one(b bool) float64 {

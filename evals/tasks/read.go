@@ -31,14 +31,7 @@ func readSplit(t Task, s split, path string) (Set, error) {
 	}
 	set := Set{Task: t, Files: files}
 	for _, file := range files {
-		err := readFile(file, func(r record) error {
-			d, err := t.read(r)
-			if err == nil {
-				set.Docs = append(set.Docs, d)
-			}
-			return err
-		})
-		if err != nil {
+		if err := readFile(file, set.take); err != nil {
 			return Set{}, fmt.Errorf("%s: %w", t.Name, err)
 		}
 	}
@@ -46,6 +39,15 @@ func readSplit(t Task, s split, path string) (Set, error) {
 		return Set{}, fmt.Errorf("%s: %s %w", t.Name, files[0], errEmpty)
 	}
 	return set, nil
+}
+
+// take adds the document that a record is.
+func (s *Set) take(r record) error {
+	d, err := s.Task.read(r)
+	if err == nil {
+		s.Docs = append(s.Docs, d)
+	}
+	return err
 }
 
 // ErrNoData says that a task's data were not found.

@@ -37,14 +37,27 @@ func Scores(t Task, marks [][]Mark, iters int) ([]Score, error) {
 			values[k] = of[i].Value
 		}
 		s := Score{Metric: m, N: len(values)}
-		if m == Perplexity {
+		switch m {
+		case Perplexity:
 			s.Value, s.StdErr = perplexity(values), bootstrap(perplexity, values, iters)
-		} else {
+		case WordPerplexity, BytePerplexity:
+			s.Value, s.StdErr = math.Exp(-sum(values)/weights(marks, i)), math.NaN()
+		case BitsPerByte:
+			s.Value, s.StdErr = -sum(values)/weights(marks, i)/math.Ln2, math.NaN()
+		default:
 			s.Value, s.StdErr = mean(values), sampleDeviation(values)/math.Sqrt(float64(len(values)))
 		}
 		scores = append(scores, s)
 	}
 	return scores, nil
+}
+
+func weights(marks [][]Mark, i int) float64 {
+	all := 0.0
+	for _, of := range marks {
+		all += of[i].Weight
+	}
+	return all
 }
 
 func perplexity(logLikelihoods []float64) float64 { return math.Exp(-mean(logLikelihoods)) }

@@ -35,6 +35,7 @@ type Output string
 const (
 	MultipleChoice Output = "multiple_choice"
 	LogLikelihood  Output = "loglikelihood"
+	Rolling        Output = "loglikelihood_rolling" // of a whole text: a Doc has one Request without context
 )
 
 // A Task is a kind of question. Its fields are those of the harness where they have a
@@ -49,6 +50,8 @@ type Task struct {
 	DatasetPath, DatasetName string
 	Eval, Examples           split // of questions, and of examples for few-shot contexts
 	NoTestSplit              bool  // questions are of the validation split
+
+	Description string // before everything else that a model reads
 
 	// Text of the harness's configuration, for its results file.
 	DocToText, DocToTarget, DocToChoice string

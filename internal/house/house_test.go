@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"reports":             {"internal/stat", "reports/chart", "results"},
 	"reports/chart":       {"internal/atomicfile"},
 	"cmd/quadrant": {
-		"arch", "bench", "checkpoint", "configs", "corpus", "evals", "evals/generated", "evals/tasks", "flops", "hub", "internal/atomicfile", "internal/stat", "kernels",
+		"arch", "bench", "checkpoint", "configs", "corpus", "evals", "evals/generated", "evals/tasks", "flops", "hub", "internal/atomicfile", "internal/python", "internal/stat", "kernels",
 		"kernels/device", "reports", "reports/chart", "results", "sample", "tokenizer", "train",
 	},
 }
