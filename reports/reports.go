@@ -63,6 +63,12 @@ var Figures = []Figure{
 	{"roofline", "Kernels against what the machine can do",
 		"Rate of each operation against its arithmetic intensity, the floating-point operations for each byte that it reads or writes.",
 		"op_time", drawRoofline},
+	{"fig3-score-parameters", "Accuracy against active parameters",
+		"Share of questions answered rightly in each task, against the parameters that one token uses.",
+		"", drawScoresByParameters},
+	{"score-flops", "Accuracy against FLOPs per token",
+		"Share of questions answered rightly in each task, against the floating-point operations of the forward pass of one token.",
+		"", drawScoresByFLOPs},
 }
 
 // FigureNamed returns the figure called name.

@@ -166,8 +166,27 @@ func sample(models []sampleModel, runs int) (rs []results.Result) {
 		if m.experts > 0 {
 			rs = append(rs, m.balance(30000, 0.9, r)...)
 		}
+		rs = append(rs, m.scores(r)...)
 	}
 	return append(rs, kernels(runs, r)...)
+}
+
+// scores are right answers to questions of two tasks, more of larger models; guessing is
+// beside them.
+func (m sampleModel) scores(r *rand.Rand) (rs []results.Result) {
+	for k, task := range []string{"piqa", "winogrande"} {
+		marks := make([]float64, 400)
+		for i := range marks {
+			if r.Float64() < 0.3+0.1*float64(k)+0.03*math.Log2(float64(m.active)/1e7) {
+				marks[i] = 1
+			}
+		}
+		at := results.Point{Task: task, Data: "0123456789abcdef", Tokenizer: "bytes", Window: 2048}
+		guess := m.result("chance", at, 0.5)
+		guess.Subject = results.Subject{Model: "chance", Family: "baseline", Weights: "none"}
+		rs = append(rs, m.result("acc", at, marks...), guess)
+	}
+	return rs
 }
 
 // manyModels are two sizes of each family.

@@ -164,6 +164,11 @@ func (a *app) report(rs []results.Result, out string) error {
 	case !errors.Is(err, reports.ErrNoData):
 		return err
 	}
+	if scores, err := reports.ScoreTable(rs); err == nil {
+		page.Tables = append(page.Tables, scores)
+	} else if !errors.Is(err, reports.ErrNoData) {
+		return err
+	}
 	return atomicfile.Write(filepath.Join(out, "index.html"), func(w io.Writer) error {
 		return reports.WriteIndex(w, page)
 	})
