@@ -45,6 +45,10 @@ type Kind struct {
 var Kinds = []Kind{
 	{"lastword", "the last word of a held-out passage, by LAMBADA's rule: right if greedy",
 		tasks.Task{Output: tasks.LogLikelihood, Metrics: []tasks.Metric{tasks.Perplexity, tasks.Acc}}, (*maker).lastWord},
+	{"lastword_seen", "lastword where the passage holds the word before: what recall is worth",
+		tasks.Task{Output: tasks.LogLikelihood, Metrics: []tasks.Metric{tasks.Perplexity, tasks.Acc}}, (*maker).lastWordSeen},
+	{"lastword_new", "lastword where it does not",
+		tasks.Task{Output: tasks.LogLikelihood, Metrics: []tasks.Metric{tasks.Perplexity, tasks.Acc}}, (*maker).lastWordNew},
 	{"continuation", "what follows a held-out passage, among three continuations of other documents",
 		choice(4, tasks.Acc), (*maker).continuation},
 	{"cloze4", "the last word of a held-out passage, among three others as long and not rare", choice(4, tasks.Acc), (*maker).cloze},

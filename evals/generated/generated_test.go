@@ -113,6 +113,10 @@ func TestQuestionsAreRight(t *testing.T) {
 			right := d.Requests[d.Gold]
 			whole := right.Context + right.Continuation
 			switch k.Name {
+			case "lastword_seen", "lastword_new":
+				if seen := d.Fields.Get("seen"); seen != (k.Name == "lastword_seen") || seen != strings.Contains(right.Context, strings.TrimSpace(right.Continuation)) {
+					t.Errorf("%s: %q, seen %v", k.Name, whole, seen)
+				}
 			case "lastword", "continuation", "cloze4", "wordswap", "bracket":
 				if !strings.Contains(held, whole) {
 					t.Errorf("%s: %q is not in the held-out text", k.Name, whole)

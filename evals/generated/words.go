@@ -52,7 +52,13 @@ func wordAt(text []byte, at, n int) (from, to int, ok bool) {
 
 // lastWord: passages of up to 400 bytes whose last word has at least four letters. The
 // field seen says whether the passage holds the word before its end.
-func (m *maker) lastWord() error {
+func (m *maker) lastWord() error { return m.lastWordWhere(func(bool) bool { return true }) }
+
+func (m *maker) lastWordSeen() error { return m.lastWordWhere(func(seen bool) bool { return seen }) }
+
+func (m *maker) lastWordNew() error { return m.lastWordWhere(func(seen bool) bool { return !seen }) }
+
+func (m *maker) lastWordWhere(wanted func(seen bool) bool) error {
 	return m.draw(func() bool {
 		d, at := m.place(m.text.Held)
 		from, to, ok := wordAt(d.Text, at, 4)
@@ -60,11 +66,12 @@ func (m *maker) lastWord() error {
 			return false
 		}
 		context, word := before(d, from-1, 400), string(d.Text[from:to])
-		if len(context) < 100 {
+		seen := slices.Contains(strings.FieldsFunc(context, func(r rune) bool { return r < 'a' || r > 'z' }), word)
+		if len(context) < 100 || !wanted(seen) {
 			return false
 		}
 		m.docs = append(m.docs, tasks.Doc{
-			Fields:   python.Object{{Name: "text", Value: context + " " + word}, {Name: "seen", Value: strings.Contains(context, word)}},
+			Fields:   python.Object{{Name: "text", Value: context + " " + word}, {Name: "seen", Value: seen}},
 			Requests: []tasks.Request{{Context: context, Continuation: " " + word}}, Target: " " + word,
 		})
 		return true

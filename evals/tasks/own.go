@@ -8,12 +8,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
-
-	"quadrant/internal/python"
 )
 
 // An Own is a task that a user wrote in YAML, with the harness's field names.
@@ -24,15 +21,6 @@ type Own struct {
 	file           string
 	eval, examples []string // data files
 	ownDoc
-}
-
-// An ownDoc makes a Doc of a record.
-type ownDoc struct {
-	output                    Output
-	text, target              field
-	choices                   []field // one that is a list, or one for each choice
-	list                      bool    // choices is a list in the file
-	targetDelim, exampleDelim string
 }
 
 // ownFile is the YAML: the harness's fields, of which some say nothing here.
@@ -79,8 +67,8 @@ func OpenOwn(file string) (Own, error) {
 }
 
 func parseOwn(file string, text []byte) (Own, error) {
-	var f ownFile
-	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&f); err != nil {
+	f, err := decodeOwn(text)
+	if err != nil {
 		return Own{}, fmt.Errorf("%s:%s", file, yamlError(err))
 	}
 	o := Own{file: file, Shots: f.NumFewshot}
@@ -97,7 +85,6 @@ func parseOwn(file string, text []byte) (Own, error) {
 	}
 	o.output = Output(f.OutputType)
 	o.targetDelim, o.exampleDelim = orDefault(f.TargetDelimiter, targetDelimiter), orDefault(f.FewshotDelim, fewshotDelimiter)
-	var err error
 	if o.text, err = parseField(f.DocToText); err != nil {
 		return fail("doc_to_text", "%v", err)
 	}
@@ -143,6 +130,17 @@ func parseOwn(file string, text []byte) (Own, error) {
 	}
 	o.Task.read = o.doc
 	return o, nil
+}
+
+// decodeOwn reads the YAML. The library panics on some files that are none.
+func decodeOwn(text []byte) (f ownFile, err error) {
+	defer func() {
+		if caught := recover(); caught != nil {
+			err = fmt.Errorf("not YAML: %v", caught)
+		}
+	}()
+	err = yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&f)
+	return f, err
 }
 
 func orDefault(s *string, otherwise string) string {
@@ -227,149 +225,4 @@ func (o Own) readFiles(files []string) (Set, error) {
 		return Set{}, fmt.Errorf("%s: %s %w", o.Task.Name, files[0], errEmpty)
 	}
 	return set, nil
-}
-
-// A field says how a part of a question follows from a record: the value of the record's
-// field of that name, or a template.
-type field struct {
-	name string
-	template
-}
-
-func parseField(v any) (field, error) {
-	s := ""
-	switch v := v.(type) {
-	case string:
-		s = v
-	case nil:
-		return field{}, errors.New("is missing")
-	case uint64, int64, int:
-		s = fmt.Sprint(v)
-	default:
-		return field{}, fmt.Errorf("is %v, want a field's name or a template", v)
-	}
-	if strings.HasPrefix(s, "!function") {
-		return field{}, fmt.Errorf("%q: Python functions are not run: write a template", s)
-	}
-	t, err := parseTemplate(s)
-	return field{s, t}, err
-}
-
-func (f field) value(r record) (any, error) {
-	if v, ok := r.fields[f.name]; ok {
-		return v, nil
-	}
-	return f.template.value(r)
-}
-
-func parseChoices(v any, output Output) ([]field, bool, error) {
-	if output == LogLikelihood {
-		return nil, false, nil
-	}
-	items, list := v.([]any)
-	if !list {
-		f, err := parseField(v)
-		return []field{f}, false, err
-	}
-	var all []field
-	for _, item := range items {
-		f, err := parseField(fmt.Sprint(item))
-		if err != nil {
-			return nil, true, err
-		}
-		f.name = "" // choices are text, whatever fields there are
-		all = append(all, f)
-	}
-	if len(all) < 2 {
-		return nil, true, fmt.Errorf("%d choices: want at least 2", len(all))
-	}
-	return all, true, nil
-}
-
-// doc makes a question of a record.
-func (o ownDoc) doc(r record) (Doc, error) {
-	textValue, err1 := o.text.value(r)
-	targetValue, err2 := o.target.value(r)
-	if err := first(err1, err2); err != nil {
-		return Doc{}, err
-	}
-	text, err1 := asText(textValue)
-	target, err2 := asText(targetValue)
-	if err := first(err1, err2); err != nil {
-		return Doc{}, fmt.Errorf("%s: doc_to_text or doc_to_target: %w", r.where, err)
-	}
-	d := Doc{Fields: ordered(r.fields), Target: target}
-	if o.output == LogLikelihood {
-		d.Requests = []Request{{text, target}}
-		d.Example = text + o.targetDelim + target + o.exampleDelim
-		return d, nil
-	}
-	choices, err := o.choicesOf(r)
-	if err != nil {
-		return Doc{}, err
-	}
-	if d.Gold = slices.Index(choices, target); d.Gold < 0 {
-		if d.Gold, err = strconv.Atoi(target); err != nil || d.Gold < 0 || d.Gold >= len(choices) {
-			return Doc{}, fmt.Errorf("%s: doc_to_target: %q is none of %d choices, nor the index of one", r.where, target, len(choices))
-		}
-	}
-	for _, c := range choices {
-		d.Requests = append(d.Requests, Request{text, o.targetDelim + c})
-		d.Lengths = append(d.Lengths, len([]rune(c)))
-	}
-	d.Example = text + o.targetDelim + choices[d.Gold] + o.exampleDelim
-	return d, nil
-}
-
-func (o ownDoc) choicesOf(r record) ([]string, error) {
-	var values []any
-	for _, f := range o.choices {
-		v, err := f.value(r)
-		if err != nil {
-			return nil, err
-		}
-		values = append(values, v)
-	}
-	if !o.list {
-		items, ok := values[0].([]any)
-		if !ok {
-			return nil, fmt.Errorf("%s: doc_to_choice: %s is no list", r.where, kindOf(values[0]))
-		}
-		values = items
-	}
-	choices := make([]string, len(values))
-	for i, v := range values {
-		var err error
-		if choices[i], err = asText(v); err != nil {
-			return nil, fmt.Errorf("%s: doc_to_choice: %w", r.where, err)
-		}
-	}
-	if len(choices) < 2 {
-		return nil, fmt.Errorf("%s: doc_to_choice: %d choices, want at least 2", r.where, len(choices))
-	}
-	return choices, nil
-}
-
-// ordered is fields by name: a record does not keep the file's order.
-func ordered(fields map[string]any) python.Object {
-	var o python.Object
-	for name, v := range fields {
-		o = append(o, python.Field{Name: name, Value: plainValue(v)})
-	}
-	slices.SortFunc(o, func(a, b python.Field) int { return strings.Compare(a.Name, b.Name) })
-	return o
-}
-
-func plainValue(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		return ordered(v)
-	case []any:
-		all := make([]any, len(v))
-		for i, item := range v {
-			all[i] = plainValue(item)
-		}
-		return all
-	}
-	return v
 }

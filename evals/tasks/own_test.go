@@ -196,6 +196,7 @@ func TestOwnErrors(t *testing.T) {
 func FuzzParseOwn(f *testing.F) {
 	f.Add([]byte(ownYAML))
 	f.Add([]byte("task: t\noutput_type: loglikelihood\n"))
+	f.Add([]byte("dataset_kwargs: 0\nmetric_list:\n  ! 0000000\n00000008: 0")) // what the library panics on
 	f.Fuzz(func(_ *testing.T, text []byte) {
 		_, _ = parseOwn("t.yaml", text)
 	})
