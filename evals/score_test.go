@@ -37,9 +37,9 @@ func architectures() map[string]arch.Config {
 }
 
 // drawn is a model whose logits are far from even, so that choices differ.
-func drawn(t *testing.T, cfg arch.Config, dev kernels.Device) *arch.Model {
+func drawn(t *testing.T, cfg arch.Config, dev kernels.Device, types ...arch.Types) *arch.Model {
 	t.Helper()
-	m, err := arch.New(cfg, dev, arch.Types{})
+	m, err := arch.New(cfg, dev, append(types, arch.Types{})[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,30 +126,63 @@ func scorer(t *testing.T, dev kernels.Device, m *arch.Model, o evals.ScorerOptio
 	return s
 }
 
-// Neither batches nor the order of documents nor what is scored before changes a bit.
+// Neither batches nor the order of documents nor what is scored before changes a bit, in
+// either type of weights and KV cache.
 func TestScoresDoNotDependOnBatches(t *testing.T) {
 	docs := questions()
 	for name, cfg := range architectures() {
-		t.Run(name, func(t *testing.T) {
-			dev := openCPU(t)
-			m := drawn(t, cfg, dev)
-			want := answers(t, scorer(t, dev, m, evals.ScorerOptions{Batch: 1, Window: 100}), docs)
-			for _, batch := range []int{7, 64, 300, 100_000} {
-				s := scorer(t, dev, m, evals.ScorerOptions{Batch: batch, Window: 100})
-				for range 2 { // with sessions new and used
-					if got := answers(t, s, docs); !reflect.DeepEqual(got, want) {
-						t.Errorf("batches of %d tokens: %v, want %v", batch, got, want)
+		for _, typ := range []kernels.Type{kernels.F32, kernels.BF16} {
+			t.Run(fmt.Sprintf("%s/%v", name, typ), func(t *testing.T) {
+				dev := openCPU(t)
+				m := drawn(t, cfg, dev, arch.Types{Weights: typ, Cache: typ})
+				want := answers(t, scorer(t, dev, m, evals.ScorerOptions{Batch: 1, Window: 100}), docs)
+				for _, batch := range []int{7, 300, 100_000} {
+					s := scorer(t, dev, m, evals.ScorerOptions{Batch: batch, Window: 100})
+					for range 2 { // with sessions new and used
+						if got := answers(t, s, docs); !reflect.DeepEqual(got, want) {
+							t.Errorf("batches of %d tokens: %v, want %v", batch, got, want)
+						}
+					}
+					back := slices.Clone(docs)
+					slices.Reverse(back)
+					got := answers(t, s, back)
+					slices.Reverse(got)
+					if !reflect.DeepEqual(got, want) {
+						t.Errorf("batches of %d tokens, in the other order: %v, want %v", batch, got, want)
 					}
 				}
-				back := slices.Clone(docs)
-				slices.Reverse(back)
-				got := answers(t, s, back)
-				slices.Reverse(got)
-				if !reflect.DeepEqual(got, want) {
-					t.Errorf("batches of %d tokens, in the other order: %v, want %v", batch, got, want)
-				}
-			}
-		})
+			})
+		}
+	}
+}
+
+// A counter counts the tokens that a model reads.
+type counter struct {
+	kernels.Device
+	vocab, tokens int
+}
+
+func (c *counter) Do(op kernels.Op) {
+	if e, ok := op.(*kernels.Embed); ok && e.Table.Rows == c.vocab {
+		c.tokens += e.Dst.Rows
+	}
+	c.Device.Do(op)
+}
+
+// What choices share is read once: the context but for its last token, which is read with
+// each choice but for the choice's last.
+func TestSharedContextIsReadOnce(t *testing.T) {
+	cfg := architectures()["mamba-moe"]
+	dev := &counter{Device: openCPU(t), vocab: cfg.Vocab}
+	s := scorer(t, dev, drawn(t, cfg, dev), evals.ScorerOptions{})
+	context := strings.Repeat("context ", 20) + "end"
+	var doc []evals.Request
+	for _, c := range []string{" one", " two", " six", " ten"} {
+		doc = append(doc, evals.Request{Context: context, Continuation: c})
+	}
+	answers(t, s, [][]evals.Request{doc})
+	if want := len(context) - 1 + 4*4 + 4; dev.tokens > want || dev.tokens < len(context) {
+		t.Errorf("%d tokens were read, want about %d", dev.tokens, want)
 	}
 }
 
