@@ -12,18 +12,14 @@ func (d *Device) zero(o *kernels.Zero) {
 	d.launch(kernel, o.Dst.Rows, 1, threadsFor(o.Dst.Cols), a)
 }
 
-// copied goes by way of the host, row by row where rows do not follow each other: a
-// kernel of its own has not been worth while, as models copy only what sequences share.
 func (d *Device) copied(o *kernels.Copy) {
-	step := 1
-	if o.Dst.Contiguous() && o.X.Contiguous() {
-		step = o.Dst.Rows
+	kernel := "copy_b32"
+	if o.Dst.Type.Size() == 2 {
+		kernel = "copy_b16"
 	}
-	buffer := make([]byte, o.Dst.RowRange(0, step).Bytes())
-	for i := 0; i < o.Dst.Rows; i += step {
-		d.Read(buffer, o.X.RowRange(i, i+step))
-		d.Write(o.Dst.RowRange(i, i+step), buffer)
-	}
+	a := d.begin(o.Dst, o.X)
+	a.int(o.Dst.Cols)
+	d.launch(kernel, o.Dst.Rows, 1, threadsFor(o.Dst.Cols), a)
 }
 
 func (d *Device) add(o *kernels.Add) {

@@ -1,4 +1,4 @@
-// Zero, Add, Embed, NegExp, ArgMax, Activation: a block a row, threads along it.
+// Zero, Copy, Add, Embed, NegExp, ArgMax, Activation: a block a row, threads along it.
 #include "mathf.h"
 
 template <class T> struct ZeroArgs { Fault fault; Mat<T> dst; long cols; };
@@ -9,6 +9,16 @@ template <class T> DEVICE void zeroRow(ZeroArgs<T> a) {
 }
 KERNEL void zero_b16(ZeroArgs<u16> a) { zeroRow(a); }
 KERNEL void zero_b32(ZeroArgs<u32> a) { zeroRow(a); }
+
+template <class T> struct CopyArgs { Fault fault; Mat<T> dst; Mat<const T> x; long cols; };
+template <class T> DEVICE void copyRow(CopyArgs<T> a) {
+  if (a.fault.set()) return;
+  T *dst = a.dst.row(blockX());
+  const T *x = a.x.row(blockX());
+  for (int j = thread(); j < (int)a.cols; j += threads()) dst[j] = x[j];
+}
+KERNEL void copy_b16(CopyArgs<u16> a) { copyRow(a); }
+KERNEL void copy_b32(CopyArgs<u32> a) { copyRow(a); }
 
 struct AddArgs { Fault fault; Mat<float> dst; Mat<const float> x; long cols; };
 KERNEL void add(AddArgs a) {
