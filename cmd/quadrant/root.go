@@ -71,6 +71,7 @@ routers send tokens, and draws the figures of the BlackMamba paper
 		newDevices(a),
 		newData(a),
 		newEval(a),
+		newCompare(a),
 		newFigure(a),
 		newReproduce(a),
 		newVersion(a),

@@ -39,11 +39,12 @@ var mayImport = map[string][]string{
 	"evals":               {"arch", "evals/tasks", "internal/python", "kernels", "tokenizer"},
 	"evals/generated":     {"evals/tasks", "internal/python"},
 	"evals/tasks":         {"internal/python"},
+	"evals/compare":       {"internal/stat"},
 	"hub":                 {"internal/atomicfile"},
 	"reports":             {"internal/stat", "reports/chart", "results"},
 	"reports/chart":       {"internal/atomicfile"},
 	"cmd/quadrant": {
-		"arch", "bench", "checkpoint", "configs", "corpus", "evals", "evals/generated", "evals/tasks", "flops", "hub", "internal/atomicfile", "internal/python", "internal/stat", "kernels",
+		"arch", "bench", "checkpoint", "configs", "corpus", "evals", "evals/compare", "evals/generated", "evals/tasks", "flops", "hub", "internal/atomicfile", "internal/python", "internal/stat", "kernels",
 		"kernels/device", "reports", "reports/chart", "results", "sample", "tokenizer", "train",
 	},
 }
