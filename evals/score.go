@@ -202,7 +202,8 @@ func (s *Scorer) judge(logits kernels.Mat, wanted []target) error {
 	values := s.values[:len(wanted)*v]
 	kernels.Get(s.dev, values, logits)
 	for i, t := range wanted {
-		logProb, best := logSoftmax(values[i*v:(i+1)*v], int(t.id))
+		softmax := NewSoftmax(values[i*v : (i+1)*v])
+		logProb, best := softmax.LogProb(t.id), softmax.Best() == t.id
 		if math.IsNaN(logProb) {
 			return fmt.Errorf("evals: the model's logits are not all numbers: its weights are broken, or too large for their type")
 		}
@@ -210,20 +211,4 @@ func (s *Scorer) judge(logits kernels.Mat, wanted []target) error {
 		t.seq.score.Greedy = t.seq.score.Greedy && best
 	}
 	return nil
-}
-
-// logSoftmax is the logarithm of the softmax of x at i, in float64, and whether x[i] is
-// the largest, the first of equals.
-func logSoftmax(x []float32, i int) (logProb float64, best bool) {
-	top := 0
-	for j, v := range x {
-		if v > x[top] {
-			top = j
-		}
-	}
-	sum := 0.0
-	for _, v := range x {
-		sum += math.Exp(float64(v) - float64(x[top]))
-	}
-	return float64(x[i]) - float64(x[top]) - math.Log(sum), top == i
 }

@@ -67,3 +67,26 @@ func TestStreamHoldsBack(t *testing.T) {
 		t.Error("id 300 of bytes has a text")
 	}
 }
+
+// Pieces are what tokens add to a text that has begun.
+func TestPiece(t *testing.T) {
+	toks := []Tokenizer{Bytes{}}
+	for _, name := range small {
+		toks = append(toks, open(t, name))
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		tok := rapid.SampledFrom(toks).Draw(t, "tokenizer")
+		ids := rapid.SliceOfN(rapid.Int32Range(0, int32(tok.Vocab())-1), 2, 9).Draw(t, "ids")
+		whole, err := tok.Decode(ids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last, err := Piece(tok, ids[len(ids)-1])
+		if err != nil || !strings.HasSuffix(whole, strings.TrimLeft(last, " ")) {
+			t.Fatalf("%s: %v decodes as %q, its last as %q, %v", tok.Name(), ids, whole, last, err)
+		}
+	})
+	if piece, err := Piece(Bytes{}, 256); err == nil {
+		t.Errorf("id 256 is the byte %q", piece)
+	}
+}

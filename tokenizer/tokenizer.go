@@ -38,3 +38,12 @@ func Special(t Tokenizer, id int32) bool {
 	b, ok := t.(*BPE)
 	return ok && b.isSpecial(id)
 }
+
+// Piece returns the bytes that id stands for inside a text. They need not be whole
+// characters.
+func Piece(t Tokenizer, id int32) (string, error) {
+	if b, ok := t.(*BPE); ok {
+		return b.text(id)
+	}
+	return t.Decode([]int32{id})
+}
