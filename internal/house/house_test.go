@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	"evals/generated":     {"evals/tasks", "internal/python"},
 	"evals/tasks":         {"internal/python"},
 	"evals/compare":       {"internal/stat"},
+	"serve":               {"arch", "evals", "kernels", "sample", "tokenizer"},
 	"hub":                 {"internal/atomicfile"},
 	"reports":             {"internal/stat", "reports/chart", "results"},
 	"reports/chart":       {"internal/atomicfile"},
