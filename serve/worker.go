@@ -23,7 +23,9 @@ type worker struct {
 	shared *arch.Session   // of several, for prompts that are read once
 	seqs   int             // of shared
 	maxLen int             // of shared
-	values []float32       // of logits
+
+	ids, rows, logits buffer
+	values            []float32 // of logits
 }
 
 // Bounds of a step: it is short, so that others have their turn and what nobody wants any
@@ -176,11 +178,12 @@ func (b *batch) end() bool {
 
 // forward reads ids and leaves the logits that follow the given rows in w.values.
 func (w *worker) forward(session *arch.Session, ids, rows []int32) error {
-	in := w.dev.Alloc(kernels.I32, len(ids), 1)
+	in := w.ids.take(w.dev, kernels.I32, len(ids), 1)
 	kernels.Put(w.dev, in, ids)
 	var at, logits kernels.Mat
 	if len(rows) > 0 {
-		at, logits = w.dev.Alloc(kernels.I32, len(rows), 1), w.dev.Alloc(kernels.F32, len(rows), w.model.Vocab)
+		at = w.rows.take(w.dev, kernels.I32, len(rows), 1)
+		logits = w.logits.take(w.dev, kernels.F32, len(rows), w.model.Vocab)
 		kernels.Put(w.dev, at, rows)
 	}
 	session.ForwardAt(logits, in, at)
@@ -194,4 +197,15 @@ func (w *worker) forward(session *arch.Session, ids, rows []int32) error {
 	w.values = w.values[:n]
 	kernels.Get(w.dev, w.values, logits)
 	return nil
+}
+
+// A buffer is a matrix that is kept from step to step.
+type buffer struct{ kernels.Mat }
+
+// take returns the first rows of the buffer, which grows to what is asked for.
+func (b *buffer) take(dev kernels.Device, t kernels.Type, rows, cols int) kernels.Mat {
+	if b.Rows < rows {
+		b.Mat = dev.Alloc(t, rows, cols)
+	}
+	return b.RowRange(0, rows)
 }

@@ -64,6 +64,7 @@ routers send tokens, and draws the figures of the BlackMamba paper
 		newLogits(a),
 		newGrads(a),
 		newGenerate(a),
+		newServe(a),
 		newTokenize(a),
 		newPull(a),
 		newInspect(a),

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,9 +15,7 @@ import (
 
 // TestMain lets scripts run this program as the command quadrant.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"quadrant": func() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) },
-	})
+	testscript.Main(m, map[string]func(){"quadrant": main})
 }
 
 func TestScripts(t *testing.T) {
