@@ -63,16 +63,19 @@ const (
 // resamples vary less than questions do.
 const fewest = 20
 
-// likelihoods are the metrics that are computed of a log-likelihood, with their values
-// per unit of it, and whether less is better.
-var likelihoods = map[string]func(perUnit float64) float64{
-	"perplexity":      perplexity,
-	"word_perplexity": perplexity,
-	"byte_perplexity": perplexity,
-	"bits_per_byte":   func(l float64) float64 { return -l / math.Ln2 },
+// likelihoods are the metrics that are computed of log-likelihoods: how, of the mean of
+// one document or, where weighted, of one word or byte.
+var likelihoods = map[string]struct {
+	weighted bool
+	of       func(mean float64) float64
+}{
+	"perplexity":      {false, perplexity},
+	"word_perplexity": {true, perplexity},
+	"byte_perplexity": {true, perplexity},
+	"bits_per_byte":   {true, func(mean float64) float64 { return -mean / math.Ln2 }},
 }
 
-func perplexity(l float64) float64 { return math.Exp(-l) }
+func perplexity(mean float64) float64 { return math.Exp(-mean) }
 
 // lessIsBetter are means of which the smaller is the better.
 var lessIsBetter = []string{"brier_score", "ter", "wer"}
@@ -226,8 +229,8 @@ func (p pairs) compare(metric string, seed uint64) (Comparison, error) {
 	}
 	seen := c.Interval.Excludes(0)
 	worth := c.Difference
-	if value, ok := likelihoods[metric]; ok {
-		c.Kind, c.A, c.B = Likelihood, value(c.A), value(c.B)
+	if l, ok := likelihoods[metric]; ok {
+		c.Kind, c.A, c.B = Likelihood, l.of(c.A), l.of(c.B)
 	} else if binary {
 		c.Kind = Proportion
 		c.OnlyA, c.OnlyB = p.discordant()

@@ -197,9 +197,9 @@ func TestRefusals(t *testing.T) {
 // What is no number is left out and told, and the rest compared.
 func TestSkipped(t *testing.T) {
 	dir := t.TempDir()
-	a := write(t, dir, "a.jsonl", line(0, "x", `"acc": 1, "mcc": [1, 0], "bypass": "text", "late": 1`), line(1, "y", `"acc": 0, "mcc": [0, 0], "bypass": null`))
+	a := write(t, dir, "a.jsonl", line(0, "x", `"acc": 1, "mcc": [1, 0], "bypass": "text", "late": 1, "bits_per_byte": -3`), line(1, "y", `"acc": 0, "mcc": [0, 0], "bypass": null, "bits_per_byte": [-3, 9]`))
 	runs := open(t, a)
-	want := []string{`bypass: doc_id 0: "text" is no number`, "late: doc_id 1 has none", "mcc: doc_id 0: [1, 0] is no number"}
+	want := []string{"bits_per_byte: doc_id 0: -3 is no log-likelihood with a number of words or bytes", `bypass: doc_id 0: "text" is no number`, "late: doc_id 1 has none", "mcc: doc_id 0: [1, 0] is no number"}
 	if !slices.Equal(runs[0].Skipped, want) {
 		t.Errorf("skipped %q", runs[0].Skipped)
 	}

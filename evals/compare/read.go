@@ -230,8 +230,14 @@ func parse(line []byte, skipped map[string]string) (k key, s sample, err error) 
 }
 
 // parseValue reads a number or a truth value, or a log-likelihood and what it is of.
-func parseValue(metric string, raw json.RawMessage) (value, error) {
-	var v value
+func parseValue(metric string, raw json.RawMessage) (v value, err error) {
+	if likelihoods[metric].weighted {
+		var pair []float64
+		if err := json.Unmarshal(raw, &pair); err != nil || len(pair) != 2 || !(pair[1] > 0) {
+			return v, fmt.Errorf("%.40s is no log-likelihood with a number of words or bytes", raw)
+		}
+		return value{pair[0], pair[1], true}, nil
+	}
 	switch text := strings.TrimSpace(string(raw)); text {
 	case "true":
 		return value{x: 1}, nil
@@ -240,16 +246,8 @@ func parseValue(metric string, raw json.RawMessage) (value, error) {
 	case "", "null":
 		return v, errors.New("has no value")
 	}
-	if err := json.Unmarshal(raw, &v.x); err == nil {
-		return v, nil
-	}
-	var pair []float64
-	if err := json.Unmarshal(raw, &pair); err != nil || len(pair) != 2 || likelihoods[metric] == nil {
+	if err := json.Unmarshal(raw, &v.x); err != nil {
 		return v, fmt.Errorf("%.40s is no number", raw)
-	}
-	v = value{pair[0], pair[1], true}
-	if !(v.w > 0) {
-		return v, fmt.Errorf("a log-likelihood of %v words or bytes", v.w)
 	}
 	return v, nil
 }

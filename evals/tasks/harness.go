@@ -41,7 +41,11 @@ func Sample(id int, d Doc, answers []Answer, marks []Mark) (python.Object, error
 		{Name: "doc_hash", Value: hash(doc)}, {Name: "prompt_hash", Value: hash(d.Requests[0].Context)}, {Name: "target_hash", Value: hash(d.Target)},
 	}
 	for _, m := range marks {
-		o = append(o, python.Field{Name: string(m.Metric), Value: m.Value})
+		var value any = m.Value
+		if m.Weight > 0 { // a log-likelihood of so many words or bytes
+			value = []any{m.Value, int(m.Weight)}
+		}
+		o = append(o, python.Field{Name: string(m.Metric), Value: value})
 	}
 	return o, nil
 }

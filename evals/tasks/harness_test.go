@@ -125,6 +125,13 @@ func TestMark(t *testing.T) {
 		}
 		marks = append(marks, m)
 	}
+	sample, err := Sample(0, Doc{Requests: make([]Request, 1)}, make([]Answer, 1), marks[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := (python.JSON{}).Dumps(sample[len(sample)-3:]); err != nil || got != `{"word_perplexity": [-1.0, 2], "byte_perplexity": [-1.0, 7], "bits_per_byte": [-1.0, 7]}` {
+		t.Errorf("a sample ends with %s, %v", got, err)
+	}
 	scores, err := Scores(rolling, marks, 100)
 	if err != nil {
 		t.Fatal(err)
