@@ -65,7 +65,7 @@ func same(a, b string) bool {
 
 func TestGenerate(t *testing.T) {
 	const prompt = "Call me"
-	for kind := range architectures() {
+	for _, kind := range kinds() {
 		t.Run(kind, func(t *testing.T) {
 			r := start(t, kind, serve.Options{Sequences: 2})
 			for _, c := range []struct {

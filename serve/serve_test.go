@@ -39,6 +39,14 @@ func architectures() map[string]arch.Config {
 	}
 }
 
+// kinds are the architectures to test: where time is short, two that differ in both choices.
+func kinds() []string {
+	if testing.Short() {
+		return []string{"transformer", "mamba-moe"}
+	}
+	return []string{"transformer", "mamba", "transformer-moe", "mamba-moe"}
+}
+
 // build is a model whose logits are far from even, on a device of its own: the same each time.
 func build(t testing.TB, kind string) (kernels.Device, *arch.Model) {
 	t.Helper()

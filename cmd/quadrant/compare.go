@@ -101,10 +101,14 @@ func compareTable(cs []compare.Comparison, pathA, pathB string) reports.Table {
 	return t
 }
 
-// decimals is a cell with four decimals; a perplexity may be too large for a number.
+// decimals is a cell with four decimals; a perplexity may be too large for them, or for a
+// number.
 func decimals(v float64) reports.Cell {
-	if math.IsInf(v, 0) || math.IsNaN(v) {
+	switch {
+	case math.IsInf(v, 0) || math.IsNaN(v):
 		return reports.Cell{Text: fmt.Sprint(v)}
+	case math.Abs(v) >= 1e6:
+		return reports.Cell{Text: fmt.Sprintf("%.4g", v), Raw: v}
 	}
 	return reports.Number(v, 4)
 }
