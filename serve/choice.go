@@ -97,14 +97,14 @@ func (c *choice) end() int {
 // wants reports whether the logits of what follows token p are needed.
 func (c *choice) wants(p int) bool { return p == len(c.tokens)-1 || p+1 < len(c.ids) && c.scores() }
 
-// take uses the logits of what follows token p, of which the first vocab are of tokens
-// that have a meaning.
-func (c *choice) take(p int, logits []float32, vocab int) {
+// take uses the view of what follows token p, where the first vocab tokens are those that
+// have a meaning.
+func (c *choice) take(p int, v view, vocab int) {
 	var err error
 	if p+1 < len(c.tokens) {
-		err = c.tell(c.tokens[p+1], min(c.offsets[p+1], c.at), logits)
+		err = c.tell(c.tokens[p+1], min(c.offsets[p+1], c.at), v)
 	} else {
-		err = c.next(logits, vocab)
+		err = c.next(v, vocab)
 	}
 	if err != nil {
 		c.fail(err)
@@ -112,13 +112,13 @@ func (c *choice) take(p int, logits []float32, vocab int) {
 }
 
 // next chooses the token that follows all others.
-func (c *choice) next(logits []float32, vocab int) error {
-	id, err := c.sampler.Next(logits[:vocab])
+func (c *choice) next(v view, vocab int) error {
+	id, err := c.sampler.Next(v.logits[:vocab])
 	if err != nil {
 		return err
 	}
 	if c.logProbs >= 0 {
-		if err := c.tell(id, c.at, logits); err != nil {
+		if err := c.tell(id, c.at, v); err != nil {
 			return err
 		}
 	}
@@ -148,15 +148,31 @@ func (c *choice) next(logits []float32, vocab int) error {
 	return nil
 }
 
+// A view is what the model expects at a place. All but the logits are there where
+// log-probabilities are asked for.
+type view struct {
+	logits []float32
+	evals.Softmax
+	likeliest []int32
+}
+
+// view looks at logits. It may be called by several goroutines.
+func (c *choice) view(logits []float32) view {
+	v := view{logits: logits}
+	if c.logProbs >= 0 {
+		v.Softmax, v.likeliest = evals.NewSoftmax(logits), likeliest(logits, c.logProbs)
+	}
+	return v
+}
+
 // tell records a token with its log-probability.
-func (c *choice) tell(id int32, offset int, logits []float32) error {
-	s := evals.NewSoftmax(logits)
-	t := told{id: id, offset: offset, logProb: s.LogProb(id)}
+func (c *choice) tell(id int32, offset int, v view) error {
+	t := told{id: id, offset: offset, logProb: v.LogProb(id)}
 	if math.IsNaN(t.logProb) || math.IsInf(t.logProb, 0) {
 		return fmt.Errorf("the logarithm of the probability of token %d is %v: the model's weights are broken, or too large for their type", id, t.logProb)
 	}
-	for _, i := range likeliest(logits, c.logProbs) {
-		t.likely[t.likelyN] = likely{i, s.LogProb(i)}
+	for _, i := range v.likeliest {
+		t.likely[t.likelyN] = likely{i, v.LogProb(i)}
 		t.likelyN++
 	}
 	c.mu.Lock()

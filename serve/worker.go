@@ -2,7 +2,9 @@ package serve
 
 import (
 	"context"
+	"runtime"
 	"slices"
+	"sync"
 
 	"quadrant/arch"
 	"quadrant/kernels"
@@ -149,13 +151,34 @@ func (w *worker) step(b *batch) (done bool) {
 		}
 		return true
 	}
-	for i, at := range wanted {
-		if !at.c.over() {
-			at.c.take(at.p, w.values[i*w.model.Vocab:(i+1)*w.model.Vocab], w.vocab)
+	for i, v := range w.views(wanted) {
+		if at := wanted[i]; !at.c.over() {
+			at.c.take(at.p, v, w.vocab)
 		}
 	}
 	return b.end()
 }
+
+// views looks at the logits of all places, on all cores where there are many.
+func (w *worker) views(wanted []place) []view {
+	vocab, views := w.model.Vocab, make([]view, len(wanted))
+	look := func(first, step int) {
+		for i := first; i < len(wanted); i += step {
+			views[i] = wanted[i].c.view(w.values[i*vocab : (i+1)*vocab])
+		}
+	}
+	n := min(runtime.GOMAXPROCS(0), 1+len(wanted)*vocab/viewsApart)
+	var others sync.WaitGroup
+	for k := 1; k < n; k++ {
+		others.Go(func() { look(k, n) })
+	}
+	look(0, n)
+	others.Wait()
+	return views
+}
+
+// viewsApart is how many logits are worth a goroutine.
+const viewsApart = 1 << 16
 
 // A place is a token of a choice.
 type place struct {
