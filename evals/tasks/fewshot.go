@@ -14,7 +14,7 @@ const fewShotSeed = 1234
 // generator goes through the questions in order, and a question is not its own example.
 func FewShot(t Task, docs, examples []Doc, k int) ([]Doc, error) {
 	draw := k
-	if t.NoTestSplit && k > 0 { // the harness draws one more where it takes the splits for the same
+	if t.ExtraExample && k > 0 {
 		draw++
 	}
 	if k < 0 || draw > len(examples) {

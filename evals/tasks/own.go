@@ -96,7 +96,7 @@ func parseOwn(file string, text []byte) (Own, error) {
 	}
 	o.Task = Task{
 		Name: f.Task, Version: f.Metadata.Version, Output: o.output, DatasetPath: f.DatasetPath, Description: f.Description,
-		NoTestSplit: f.TestSplit == "", DocToText: f.DocToText, DocToTarget: fmt.Sprint(f.DocToTarget), DocToChoice: fmt.Sprint(f.DocToChoice),
+		NoTestSplit: f.TestSplit == "", ExtraExample: f.FewshotSplit == f.TestSplit, DocToText: f.DocToText, DocToTarget: fmt.Sprint(f.DocToTarget), DocToChoice: fmt.Sprint(f.DocToChoice),
 	}
 	for _, m := range f.Metrics {
 		known := []Metric{Acc, AccNorm}

@@ -148,6 +148,15 @@ func TestOwn(t *testing.T) {
 	if d := docs[1]; d.Gold != 1 || !reflect.DeepEqual(d.Requests, []Request{{context, " Paris"}, {context, " Rome"}}) || !reflect.DeepEqual(d.Lengths, []int{5, 4}) {
 		t.Errorf("%+v", d)
 	}
+	if own.Task.ExtraExample || own.Task.NoTestSplit {
+		t.Error("examples of another split are drawn as of the same")
+	}
+	for change, extra := range map[string]bool{"test_split: test\nfewshot_split: test": true, "validation_split: test": true, "validation_split: test\nfewshot_split: train": false} {
+		o, err := parseOwn("t.yaml", []byte(strings.Replace(ownYAML, "test_split: test", change, 1)))
+		if err != nil || o.Task.ExtraExample != extra {
+			t.Errorf("%q: an example more: %v, %v", change, o.Task.ExtraExample, err)
+		}
+	}
 	if docs[0].Gold != 0 {
 		t.Errorf("%+v", docs[0])
 	}

@@ -21,14 +21,14 @@ var Published = []Task{
 		Records: 5153, SHA256: "6829e6a8aa5922e6c92dd31403cc060f242dc0ede4a775e085a70da095ab2e20", read: readLambada,
 	}, {
 		Name: "hellaswag", Version: 1, Output: MultipleChoice, Metrics: []Metric{Acc, AccNorm},
-		DatasetPath: "Rowan/hellaswag", NoTestSplit: true,
+		DatasetPath: "Rowan/hellaswag", NoTestSplit: true, ExtraExample: true,
 		Eval:      split{"validation", []string{"hellaswag_val.jsonl", "validation.jsonl", "val.jsonl", "validation*.parquet"}},
 		Examples:  split{"train", []string{"hellaswag_train.jsonl", "train.jsonl", "train*.parquet"}},
 		DocToText: "{{query}}", DocToTarget: "{{label}}", DocToChoice: "choices",
 		Records: 10042, SHA256: "abb808c97d6529eda6c11067837a132c62d25cba0394d720f80cca6df9f7196e", read: readHellaSwag,
 	}, {
 		Name: "piqa", Version: 1, Output: MultipleChoice, Metrics: []Metric{Acc, AccNorm},
-		DatasetPath: "baber/piqa", NoTestSplit: true,
+		DatasetPath: "baber/piqa", NoTestSplit: true, ExtraExample: true,
 		Eval:      split{"validation", []string{"valid.jsonl", "validation.jsonl", "validation*.parquet"}},
 		Examples:  split{"train", []string{"train.jsonl", "train*.parquet"}},
 		DocToText: "Question: {{goal}}\nAnswer:", DocToTarget: "label", DocToChoice: "{{[sol1, sol2]}}",
@@ -38,7 +38,7 @@ var Published = []Task{
 	arc("arc_challenge", "ARC-Challenge", 1172, "41c34c96cca8ace661911d0033d630c554b283f5a3953bcdc50720ae6b00a9c1"),
 	{
 		Name: "winogrande", Version: 1, Output: MultipleChoice, Metrics: []Metric{Acc},
-		DatasetPath: "winogrande", DatasetName: "winogrande_xl", NoTestSplit: true,
+		DatasetPath: "winogrande", DatasetName: "winogrande_xl", NoTestSplit: true, ExtraExample: true,
 		Eval:      split{"validation", []string{"winogrande_xl_validation.jsonl", "dev.jsonl", "validation.jsonl", "validation*.parquet"}},
 		Examples:  split{"train", []string{"winogrande_xl_train.jsonl", "train_xl.jsonl", "train.jsonl", "train*.parquet"}},
 		DocToText: "!function preprocess_winogrande.doc_to_text", DocToTarget: "!function preprocess_winogrande.doc_to_target",

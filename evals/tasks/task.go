@@ -50,6 +50,7 @@ type Task struct {
 	DatasetPath, DatasetName string
 	Eval, Examples           split // of questions, and of examples for few-shot contexts
 	NoTestSplit              bool  // questions are of the validation split
+	ExtraExample             bool  // the harness draws an example more: it takes the two splits for one, named or not
 
 	Description string // before everything else that a model reads
 
