@@ -33,6 +33,13 @@ func models() map[string]arch.Config {
 		Experts: 3, Expert: arch.MLP{Hidden: 24, Act: kernels.GELUTanh, Gate: arch.SecondHalf, Bias: true},
 		Router: arch.Router{TopK: 3, Score: kernels.SoftmaxScore},
 	}}
+	routed := func(r arch.Router) arch.Channel {
+		return arch.Channel{MoE: &arch.MoE{Experts: 4, Expert: swiglu, Router: r}}
+	}
+	hash := routed(arch.Router{TopK: 2, Hash: true, Capacity: 1})
+	ema := routed(arch.Router{TopK: 1, Score: kernels.SigmoidScore, GateScale: 2, Input: arch.BothInput, Inference: arch.EMABiasInference,
+		Sinkhorn: &arch.Sinkhorn{Temperature: 1, MaxIterations: 8, Tolerance: 1e-4, Absolute: true}})
+	lossFree := routed(arch.Router{TopK: 2, Score: kernels.SigmoidScore, Input: arch.EmbeddingInput, LossFree: &arch.LossFree{Rate: 0.01}, ZLoss: 0.001})
 	of := func(final arch.Norm, layers ...arch.Layer) arch.Config {
 		return arch.Config{Vocab: vocab, Dim: 32, Norm: rms, FinalNorm: final, TiedHead: true, Layers: layers}
 	}
@@ -47,6 +54,7 @@ func models() map[string]arch.Config {
 		"gpt-neox":        gptNeoX,
 		"hybrid": of(rms, arch.Layer{Sequence: mamba, Channel: mlp}, arch.Layer{Sequence: attention, Channel: switched, Parallel: true},
 			arch.Layer{Sequence: mamba, Channel: biased, Parallel: true}),
+		"routers": of(rms, arch.Layer{Sequence: mamba, Channel: hash}, arch.Layer{Sequence: attention, Channel: ema}, arch.Layer{Channel: lossFree}),
 	}
 }
 

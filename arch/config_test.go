@@ -1,6 +1,7 @@
 package arch_test
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -11,7 +12,7 @@ import (
 func TestFamily(t *testing.T) {
 	want := map[string]arch.Family{
 		"transformer": arch.DenseTransformer, "gpt-neox": arch.DenseTransformer, "mamba": arch.DenseMamba,
-		"transformer-moe": arch.TransformerMoE, "mamba-moe": arch.MambaMoE, "hybrid": arch.Hybrid,
+		"transformer-moe": arch.TransformerMoE, "mamba-moe": arch.MambaMoE, "hybrid": arch.Hybrid, "routers": arch.Hybrid,
 	}
 	for name, cfg := range models() {
 		if got := cfg.Family(); got != want[name] {
@@ -23,6 +24,7 @@ func TestFamily(t *testing.T) {
 // Each way to get a config wrong is told with the field and the numbers.
 func TestValidate(t *testing.T) {
 	mamba := func(c *arch.Config) *arch.Mamba { return c.Layers[0].Sequence.Mamba }
+	router := func(c *arch.Config) *arch.Router { return &c.Layers[1].Channel.MoE.Router }
 	for _, c := range []struct {
 		model, want string
 		spoil       func(c *arch.Config)
@@ -47,6 +49,16 @@ func TestValidate(t *testing.T) {
 		{"mamba-moe", "router.top_k is 5, but there are 4 experts", func(c *arch.Config) { c.Layers[1].Channel.MoE.Router.TopK = 5 }},
 		{"mamba-moe", "router.score is missing", func(c *arch.Config) { c.Layers[1].Channel.MoE.Router.Score = 0 }},
 		{"mamba-moe", "sinkhorn: temperature is 0", func(c *arch.Config) { c.Layers[1].Channel.MoE.Router.Sinkhorn.Temperature = 0 }},
+		{"mamba-moe", "router has 2 of sinkhorn, loss_free and hash", func(c *arch.Config) { router(c).LossFree = &arch.LossFree{Rate: 0.1} }},
+		{"mamba-moe", "router.gate_scale is -1", func(c *arch.Config) { router(c).GateScale = -1 }},
+		{"mamba-moe", "router.balance_loss is NaN", func(c *arch.Config) { router(c).BalanceLoss = float32(math.NaN()) }},
+		{"mamba-moe", "router.z_loss is -0.1", func(c *arch.Config) { router(c).ZLoss = -0.1 }},
+		{"mamba-moe", "router.capacity is +Inf", func(c *arch.Config) { router(c).Capacity = float32(math.Inf(1)) }},
+		{"mamba-moe", "router.inference is ema_bias, but it has no sinkhorn", func(c *arch.Config) {
+			router(c).Sinkhorn, router(c).Inference = nil, arch.EMABiasInference
+		}},
+		{"mamba-moe", "router.loss_free.rate is missing or 0", func(c *arch.Config) { router(c).Sinkhorn, router(c).LossFree = nil, &arch.LossFree{} }},
+		{"routers", "router.hash routes by token ids: it goes with top_k and capacity only", func(c *arch.Config) { c.Layers[0].Channel.MoE.Router.Bias = true }},
 		{"mamba-moe", "experts is missing or 0", func(c *arch.Config) { c.Layers[1].Channel.MoE.Experts = 0 }},
 	} {
 		cfg := models()[c.model]

@@ -3,6 +3,11 @@ package configs
 import (
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"quadrant/arch"
+	"quadrant/kernels"
 )
 
 // valid is a small preset; tests break it one line at a time.
@@ -50,6 +55,29 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// All that a router can be told is read.
+func TestParseRouters(t *testing.T) {
+	for text, want := range map[string]arch.Router{
+		"{top_k: 1, score: sigmoid, gate_scale: 2, bias: true, input: both, inference: ema_bias, z_loss: 1e-3, capacity: 1.25, " +
+			"sinkhorn: {temperature: 0.5, column_first: true, max_iterations: 8, tolerance: 0.01, absolute: true}}": {
+			TopK: 1, Score: kernels.SigmoidScore, GateScale: 2, Bias: true, Input: arch.BothInput, Inference: arch.EMABiasInference, ZLoss: 1e-3, Capacity: 1.25,
+			Sinkhorn: &arch.Sinkhorn{Temperature: 0.5, ColumnFirst: true, MaxIterations: 8, Tolerance: 0.01, Absolute: true},
+		},
+		"{top_k: 2, score: softmax_topk, balance_loss: 0.01}":                {TopK: 2, Score: kernels.SoftmaxTopKScore, BalanceLoss: 0.01},
+		"{top_k: 2, score: sigmoid, input: hidden, loss_free: {rate: 0.01}}": {TopK: 2, Score: kernels.SigmoidScore, Input: arch.HiddenInput, LossFree: &arch.LossFree{Rate: 0.01}},
+		"{top_k: 1, hash: true}": {TopK: 1, Hash: true},
+	} {
+		p, err := Parse("my.yaml", []byte(strings.Replace(valid, "{top_k: 2, score: softmax}", text, 1)))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if diff := cmp.Diff(want, p.Config.Layers[2].Channel.MoE.Router); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
 func TestParseErrors(t *testing.T) {
 	for _, c := range []struct{ old, new, want string }{
 		// the YAML
@@ -59,6 +87,10 @@ func TestParseErrors(t *testing.T) {
 		{valid, valid + "---\na: 1\n", "has 2 YAML documents, want 1"},
 		{"group: mine", "name: mine", `my.yaml:2:1: not YAML: mapping key "name" already defined`},
 		{"{kind: rms", "{kind: [rms", "my.yaml:7:"},
+		{"score: softmax}", "score: softmax, inference: max}", `inference: inference "max" is unknown: want one of argmax, sinkhorn, ema_bias`},
+		{"score: softmax}", "score: softmax, input: all}", `input: router input "all" is unknown: want one of hidden, embedding, both`},
+		{"score: softmax}", "score: softmax, loss_free: {rat: 1}}", `field "rat" is unknown, want one of rate`},
+		{"score: softmax}", "score: softmax, inference: ema_bias}", "layers[1].layers[1].channel.moe.router.inference is ema_bias, but it has no sinkhorn"},
 		// fields and their types, with line, column and path
 		{"vocab:", "vocabulary:", `my.yaml:5:1: field "vocabulary" is unknown, want one of name, group,`},
 		{"d_conv:", "d_con:", `my.yaml:12:55: layers[0].layers[0].sequence.mamba: field "d_con" is unknown, want one of d_inner, d_state, d_conv, dt_rank, bias, conv_bias`},

@@ -21,12 +21,19 @@ func (r *Routes) Do(op kernels.Op) {
 	if r.trace.Note(op) || r.See == nil {
 		return
 	}
-	if route, ok := op.(*kernels.Route); ok {
-		n := route.Experts.Len()
-		if cap(r.buffer) < n {
-			r.buffer = make([]int32, n)
-		}
-		kernels.Get(r.Device, r.buffer[:n], route.Experts)
-		r.See(r.trace.Index("layer"), r.buffer[:n], route.Experts.Cols)
+	var experts kernels.Mat
+	switch o := op.(type) {
+	case *kernels.Route:
+		experts = o.Experts
+	case *kernels.HashRoute:
+		experts = o.Experts
+	default:
+		return
 	}
+	n := experts.Len()
+	if cap(r.buffer) < n {
+		r.buffer = make([]int32, n)
+	}
+	kernels.Get(r.Device, r.buffer[:n], experts)
+	r.See(r.trace.Index("layer"), r.buffer[:n], experts.Cols)
 }
