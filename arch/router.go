@@ -86,9 +86,12 @@ func (r *router) balanced(s step, logits kernels.Mat) kernels.Mat {
 		}
 		return r.balance.Mat
 	}
-	bias := s.Temp(kernels.F32, 1, r.experts)
+	bias, iterations := s.Temp(kernels.F32, 1, r.experts), kernels.Mat{}
+	if s.learning { // for whoever watches the step
+		iterations = s.Temp(kernels.I32, 1, 1)
+	}
 	s.Do(kernels.Sinkhorn{
-		Bias: bias, Logits: logits, Iterations: s.Temp(kernels.I32, 1, 1),
+		Bias: bias, Logits: logits, Iterations: iterations,
 		Temperature: r.Sinkhorn.Temperature, ColumnFirst: r.Sinkhorn.ColumnFirst, Absolute: r.Sinkhorn.Absolute,
 		MaxIterations: r.Sinkhorn.MaxIterations, Tolerance: r.Sinkhorn.Tolerance,
 	})

@@ -43,6 +43,9 @@ func (r *Router) read(dev kernels.Device, op kernels.Op) {
 			r.Dropped += max(0, int(n)-o.Capacity)
 		}
 	case *kernels.Sinkhorn:
+		if o.Iterations.None() { // of inference
+			return
+		}
 		var n [1]int32
 		kernels.Get(dev, n[:], o.Iterations)
 		r.Iterations = int(n[0])

@@ -131,7 +131,7 @@ func TestEveryOpIsWhole(t *testing.T) {
 			}
 		}
 	}
-	kept := switchCases(t, "kernels")
+	kept, played := switchCases(t, "kernels"), switchCases(t, "train")
 	covered := kerneltest.Covered()
 	for name, op := range ops {
 		if !kept[name] {
@@ -142,6 +142,9 @@ func TestEveryOpIsWhole(t *testing.T) {
 		}
 		if !strings.Contains(op.doc, "\nGradient: ") {
 			t.Errorf("kernels.%s: the comment has no line \"Gradient:\" with a formula or a reason for none", name)
+		}
+		if !strings.Contains(op.doc, "\nGradient: none") && !played["kernels."+name] {
+			t.Errorf("train does not play %s backward", name)
 		}
 		if !op.cost || !op.check {
 			t.Errorf("kernels.%s: cost %v, check %v", name, op.cost, op.check)
