@@ -32,12 +32,14 @@ type family struct {
 	parts func(arch.Config, place) []part
 	// twin is the name that a tied head may have in a file beside the embedding's.
 	twin string
+	// own says that tensors are Params, under their own names: there is no parts.
+	own bool
 	// skip tells whether a tensor is no weight but a table that old code saved too.
 	skip func(name string) bool
 }
 
 // families are all that are known, in the order in which export tries them.
-var families = []*family{&blackMamba, &mamba, &mambaHF, &neox, &llama, &mixtral}
+var families = []*family{&blackMamba, &mamba, &mambaHF, &neox, &llama, &mixtral, &quadrant}
 
 // Families lists the names of the families.
 func Families() []string {
@@ -136,7 +138,12 @@ func (f *family) weights(m *arch.Model) ([]weight, error) {
 	var all []weight
 	var errs []error
 	m.Params(func(name string, p *arch.Param) {
-		parts := f.parts(m.Config, placeOf(name))
+		var parts []part
+		if f.own {
+			parts = one(name, p.Rows, p.Cols)
+		} else {
+			parts = f.parts(m.Config, placeOf(name))
+		}
 		n := 0
 		for _, part := range parts {
 			for _, r := range part.runs {

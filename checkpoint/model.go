@@ -153,7 +153,7 @@ func (c *Checkpoint) Load(dev kernels.Device, types arch.Types) (*arch.Model, er
 // names, of which writers of safetensors drop one.
 func (c *Checkpoint) find(w *Weights, name string) (Tensor, bool) {
 	t, ok := w.Tensor(name)
-	if !ok && c.Config.TiedHead && name == c.embedding() {
+	if !ok && c.Config.TiedHead && c.family.twin != "" && name == c.embedding() {
 		return w.Tensor(c.family.twin)
 	}
 	return t, ok
@@ -223,7 +223,7 @@ func (c *Checkpoint) Check(w *Weights) (ignored []string, err error) {
 	for _, t := range w.Tensors {
 		switch {
 		case used[t.Name]:
-		case c.Config.TiedHead && t.Name == c.family.twin:
+		case c.Config.TiedHead && c.family.twin != "" && t.Name == c.family.twin:
 			ignored = append(ignored, t.Name)
 			if table, ok := w.Tensor(c.embedding()); ok && !equal(t, table) {
 				bad.add(t.Name, "wrong", "differs from %s, but config.json says that they are tied", table.Name)

@@ -37,6 +37,7 @@ var names = []string{
 	"transformer-moe-8x", "transformer-moe-4x",
 	"matched-transformer-340m", "matched-mamba-340m", "matched-transformer-moe-340m",
 	"tiny-transformer", "tiny-mamba", "tiny-transformer-moe", "tiny-mamba-moe",
+	"nano-transformer", "nano-mamba", "nano-mamba-mlp", "nano-transformer-moe", "nano-mamba-moe",
 }
 
 // Names returns the names of the presets, those of one group together.
