@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"arch":                {"internal/enum", "kernels"},
 	"configs":             {"arch", "internal/enum"},
 	"checkpoint":          {"arch", "internal/atomicfile", "kernels"},
-	"train":               {"arch", "kernels"},
+	"train":               {"arch", "checkpoint", "corpus", "kernels", "tokenizer"},
 	"flops":               {"arch", "kernels"},
 	"bench":               {"arch", "internal/stat", "kernels", "results"},
 	"evals":               {"arch", "evals/tasks", "internal/python", "kernels", "tokenizer"},
