@@ -91,6 +91,9 @@ type Point struct {
 	Task       string `json:"task,omitempty"`       // of an evaluation
 	Shots      int    `json:"shots,omitempty"`      // examples before each question of the task
 	Data       string `json:"data,omitempty"`       // SHA-256 of what was asked
+	Step       int    `json:"step,omitempty"`       // of training, after it
+	Domain     string `json:"domain,omitempty"`     // of the corpus: "go"
+	Choice     string `json:"choice,omitempty"`     // how routers chose: "argmax", "sinkhorn", "ema_bias", ...
 }
 
 // A Metric says what the values of a result are.
@@ -128,6 +131,10 @@ var Metrics = []Metric{
 	{"log_likelihood", "nat", "document", "natural logarithm of the probability of the continuation, or of the whole text", OfModel},
 	{"bits_per_byte", "bit/B", "one value", "of all texts of the task together", OfModel},
 	{"chance", "", "one value", "accuracy expected of guessing in the task", OfModel},
+	{"training_bits_per_byte", "bit", "one value", "what predicting the domain's held-out text costs, per byte of it, after step", OfModel},
+	{"training_loss", "nat", "step, from the first", "mean loss of the tokens that a step of training read, before the step", OfModel},
+	{"training_step", "s", "step, of those that one start of the program made", "time of each step of training", OfModel},
+	{"training_expert_tokens", "tokens", "expert", "tokens that training sent to each expert of the layer in the steps up to step that the result before it does not count", OfModel},
 }
 
 // MetricNamed returns the metric called name.

@@ -69,6 +69,7 @@ routers send tokens, and draws the figures of the BlackMamba paper
 		newPull(a),
 		newInspect(a),
 		newExport(a),
+		newTrain(a),
 		newDevices(a),
 		newData(a),
 		newEval(a),
