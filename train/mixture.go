@@ -50,14 +50,25 @@ func (m *Mixture) Sequence(at int64, ids, targets []int32) {
 	text.Read(targets[n-1:], start+n)
 }
 
+// Epoch is how often all windows of its domain come before sequence number at of n tokens.
+func (m *Mixture) Epoch(at int64, n int) uint64 {
+	domains := int64(len(m.Domains))
+	windows, _ := windowsOf(m.Domains[at%domains].Tokens.Len(), n)
+	return uint64(at/domains) / windows
+}
+
+// windowsOf is how many windows of n tokens an epoch of length tokens has, and in how many places
+// it may begin: as many windows as the latest beginning leaves room for.
+func windowsOf(length, n int) (windows, shifts uint64) {
+	s := min(n, length-n)
+	return uint64((length - s) / n), uint64(s)
+}
+
 // start is where window number k of a domain of length tokens begins.
 func (m *Mixture) start(k, domain uint64, length, n int) int {
-	// Every epoch has the number of windows that the latest beginning leaves room for.
-	shifts := min(n, length-n)
-	windows := uint64((length - shifts) / n)
-	epoch := k / windows
-	key := mix(m.Seed ^ mix(domain<<32^epoch))
-	return int(permute(k%windows, windows, key))*n + int(mix(key)%uint64(shifts))
+	windows, shifts := windowsOf(length, n)
+	key := mix(m.Seed ^ mix(domain<<32^k/windows))
+	return int(permute(k%windows, windows, key))*n + int(mix(key)%shifts)
 }
 
 // mix scrambles x: the finaliser of SplitMix64.

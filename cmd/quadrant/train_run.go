@@ -228,7 +228,7 @@ func (r *trainRun) loop(ctx context.Context) error {
 			}
 		}
 	}
-	return r.writeSteps()
+	return errors.Join(r.ngrams(), r.writeSteps())
 }
 
 func (r *trainRun) step() error {
@@ -357,19 +357,23 @@ func (r *trainRun) report(format string) error {
 		t.Columns = append(t.Columns, numberColumn(h.Name, h.Name))
 	}
 	t.Columns = append(t.Columns, numberColumn("mean", "Mean"))
-	bits := map[string]float64{}
-	for _, res := range r.results.results() {
-		if res.Metric == "training_bits_per_byte" && res.Point.Step == r.trainer.Steps() {
-			bits[res.Point.Choice+"/"+res.Point.Domain] = res.Values[0]
+	all := r.results.results()
+	bits := map[[2]string]map[string]float64{}
+	for _, res := range all {
+		if row := [2]string{res.Subject.Model, res.Point.Choice}; res.Metric == "training_bits_per_byte" && res.Point.Step == r.trainer.Steps() {
+			if bits[row] == nil {
+				bits[row] = map[string]float64{}
+			}
+			bits[row][res.Point.Domain] = res.Values[0]
 		}
 	}
-	for _, v := range r.validators {
-		cells, sum := []reports.Cell{reports.Text(r.Model), reports.Text(r.choiceOf(v))}, 0.0
+	mean := means(bits)
+	for _, row := range rowsOf(all, r.trainer.Steps()) {
+		cells := []reports.Cell{reports.Text(row[0]), reports.Text(row[1])}
 		for _, h := range r.held {
-			b := bits[r.choiceOf(v)+"/"+h.Name]
-			cells, sum = append(cells, reports.Number(b, 4)), sum+b
+			cells = append(cells, reports.Number(bits[row][h.Name], 4))
 		}
-		t.Rows = append(t.Rows, append(cells, reports.Number(sum/float64(len(r.held)), 4)))
+		t.Rows = append(t.Rows, append(cells, reports.Number(mean[row], 4)))
 	}
 	if err := r.table(t, format); err != nil {
 		return err

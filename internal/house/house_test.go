@@ -45,7 +45,7 @@ var mayImport = map[string][]string{
 	"reports":             {"internal/stat", "reports/chart", "results"},
 	"reports/chart":       {"internal/atomicfile"},
 	"cmd/quadrant": {
-		"arch", "bench", "checkpoint", "configs", "corpus", "evals", "evals/compare", "evals/generated", "evals/tasks", "flops", "hub", "internal/atomicfile", "internal/python", "internal/stat", "kernels",
+		"arch", "bench", "checkpoint", "configs", "corpus", "corpus/ngram", "evals", "evals/compare", "evals/generated", "evals/tasks", "flops", "hub", "internal/atomicfile", "internal/python", "internal/stat", "kernels",
 		"kernels/device", "reports", "reports/chart", "results", "sample", "serve", "tokenizer", "train",
 	},
 }
