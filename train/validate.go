@@ -53,6 +53,9 @@ type Validator struct {
 	ids, targets, losses kernels.Mat
 	hostIDs, hostTargets []int32
 	hostLosses           []float32
+
+	logits     kernels.Mat // absent until Correct wants it
+	hostLogits []float32
 }
 
 // NewValidator prepares to read seqs windows of context tokens at a time with l's weights.
@@ -102,6 +105,38 @@ func (v *Validator) Batch(ids, targets []int32) ([]float32, error) {
 	v.session.Loss(v.losses, v.ids, v.targets, 1)
 	kernels.Get(v.dev, v.hostLosses, v.losses)
 	return v.hostLosses, v.dev.Sync()
+}
+
+// Correct reads seqs sequences of context tokens and counts the targets that are asked for,
+// and those that the model holds for likelier than any other token.
+func (v *Validator) Correct(ids, targets []int32) (right, asked int, err error) {
+	vocab := v.session.Vocab
+	if v.logits.None() {
+		v.logits = v.dev.Alloc(kernels.F32, v.seqs*v.context, vocab)
+		v.hostLogits = make([]float32, v.logits.Len())
+	}
+	kernels.Put(v.dev, v.ids, ids)
+	v.session.Reset()
+	v.session.Forward(v.logits, v.ids)
+	kernels.Get(v.dev, v.hostLogits, v.logits)
+	if err := v.dev.Sync(); err != nil {
+		return 0, 0, err
+	}
+	for i, target := range targets {
+		if target < 0 {
+			continue
+		}
+		asked++
+		row := v.hostLogits[i*vocab : (i+1)*vocab]
+		best := true
+		for id, logit := range row {
+			best = best && (logit < row[target] || id == int(target))
+		}
+		if best {
+			right++
+		}
+	}
+	return right, asked, nil
 }
 
 // BitsPerByte is the compression that the model's predictions are worth on h.

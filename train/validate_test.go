@@ -102,3 +102,25 @@ func TestBitsPerByte(t *testing.T) {
 		t.Error("no text has bits per byte")
 	}
 }
+
+// What was learned is answered: before, about one in sixteen is right, after, nearly all.
+func TestCorrect(t *testing.T) {
+	tr := newTrainer(t, ref.New(), pattern{16}, options(120))
+	v, err := train.NewValidator(tr.Learner(), 0, 8, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, targets := make([]int32, 32), make([]int32, 32)
+	for i := range 4 {
+		pattern{16}.Sequence(int64(i), ids[i*8:(i+1)*8], targets[i*8:(i+1)*8])
+	}
+	targets[3] = -1
+	before, asked, err := v.Correct(ids, targets)
+	if err != nil || asked != 31 || before > 10 {
+		t.Errorf("before training %d of %d are right, %v; want few of 31", before, asked, err)
+	}
+	steps(t, tr, 120)
+	if after, _, err := v.Correct(ids, targets); err != nil || after < 29 {
+		t.Errorf("after training %d of 31 are right, %v", after, err)
+	}
+}

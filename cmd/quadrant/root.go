@@ -70,6 +70,7 @@ routers send tokens, and draws the figures of the BlackMamba paper
 		newInspect(a),
 		newExport(a),
 		newTrain(a),
+		newSynth(a),
 		newDevices(a),
 		newData(a),
 		newEval(a),

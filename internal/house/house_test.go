@@ -46,7 +46,7 @@ var mayImport = map[string][]string{
 	"reports/chart":       {"internal/atomicfile"},
 	"cmd/quadrant": {
 		"arch", "bench", "checkpoint", "configs", "corpus", "corpus/ngram", "evals", "evals/compare", "evals/generated", "evals/tasks", "flops", "hub", "internal/atomicfile", "internal/python", "internal/stat", "kernels",
-		"kernels/device", "reports", "reports/chart", "results", "sample", "serve", "tokenizer", "train",
+		"kernels/device", "reports", "reports/chart", "results", "sample", "serve", "synth", "tokenizer", "train",
 	},
 }
 
