@@ -69,6 +69,12 @@ var Figures = []Figure{
 	{"score-flops", "Accuracy against FLOPs per token",
 		"Share of questions answered rightly in each task, against the floating-point operations of the forward pass of one token.",
 		"", drawScoresByFLOPs},
+	{"training", "Bits per byte during training",
+		"What predicting held-out text costs, per byte of it, against the tokens that training has read.",
+		"training_bits_per_byte", drawTraining},
+	{"experts-training", "Tokens sent to each expert during training",
+		"Share of a layer's tokens that each expert received in the steps up to each mark, with routers as they choose in training. Lines mark even shares; the number above a bar is the busiest expert's tokens over the mean.",
+		"training_expert_tokens", drawExpertTraining},
 }
 
 // FigureNamed returns the figure called name.
@@ -86,13 +92,16 @@ var ErrNoData = errors.New("no data")
 
 // measuredBy says which command measures each metric that a figure shows.
 var measuredBy = map[string]string{
-	"":              "quadrant latency --out",
-	"generation":    "quadrant latency --out",
-	"token":         "quadrant latency --out",
-	"flops":         "quadrant reproduce",
-	"state":         "quadrant reproduce",
-	"expert_tokens": "quadrant balance --out",
-	"op_time":       "quadrant bench-kernels --out",
+	"":                       "quadrant latency --out",
+	"generation":             "quadrant latency --out",
+	"token":                  "quadrant latency --out",
+	"flops":                  "quadrant reproduce",
+	"state":                  "quadrant reproduce",
+	"expert_tokens":          "quadrant balance --out",
+	"op_time":                "quadrant bench-kernels --out",
+	"training_bits_per_byte": "quadrant train",
+
+	"training_expert_tokens": "quadrant train",
 }
 
 // beside are metrics that a figure of a metric shows too.

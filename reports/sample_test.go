@@ -114,6 +114,31 @@ func (m sampleModel) balance(tokens int, spread float64, r *rand.Rand) (rs []res
 	return rs
 }
 
+// training has bits that fall with the tokens read, in two domains, and loads that even out.
+func (m sampleModel) training(floor float64, r *rand.Rand) (rs []results.Result) {
+	choices := []string{""}
+	if m.experts > 0 {
+		choices = []string{"argmax", "sinkhorn", "ema_bias"}
+	}
+	for step := 100; step <= 800; step += 100 {
+		at := results.Point{Step: step, Tokens: 2048 * step, Corpus: "tiny-shakespeare", Window: 128, Tokenizer: "bytes"}
+		for i, choice := range choices {
+			for k, domain := range []string{"go", "txt"} {
+				at.Choice, at.Domain = choice, domain
+				rs = append(rs, m.result("training_bits_per_byte", at, floor+400/float64(step+100)+0.2*float64(k)-0.02*float64(i)))
+			}
+		}
+		for k := range min(m.moeLayers, 4) {
+			layer, loads := 2*k+1, make([]float64, m.experts)
+			for e := range loads {
+				loads[e] = math.Round(1e4 * math.Exp(r.NormFloat64()*100/float64(step)))
+			}
+			rs = append(rs, m.result("training_expert_tokens", results.Point{Step: step, Layer: &layer, Phase: "training", Corpus: "tiny-shakespeare"}, loads...))
+		}
+	}
+	return rs
+}
+
 func powers(first, last int) (all []int) {
 	for n := first; n <= last; n *= 2 {
 		all = append(all, n)
@@ -168,7 +193,11 @@ func sample(models []sampleModel, runs int) (rs []results.Result) {
 		}
 		rs = append(rs, m.scores(r)...)
 	}
-	return append(rs, kernels(runs, r)...)
+	rs = append(rs, kernels(runs, r)...)
+	for i, m := range models {
+		rs = append(rs, m.training(2.5-0.1*float64(min(i, 4)), r)...)
+	}
+	return append(rs, sampleModel{name: "5-gram", family: "n-gram"}.training(2.6, r)[14:]...) // at the end only
 }
 
 // scores are right answers to questions of two tasks, more of larger models; guessing is

@@ -17,6 +17,7 @@ import (
 // balanceOptions are what 'balance' and 'reproduce' watch.
 type balanceOptions struct {
 	model  string
+	name   string // that results give it, "" for its own
 	dtype  string
 	corpus []string // files and folders; none is the texts of the Go toolchain
 	tokens int
@@ -88,6 +89,9 @@ func (a *app) balance(ctx context.Context, o balanceOptions, s *sink) error {
 	p, err := findModel(o.model)
 	if err != nil {
 		return err
+	}
+	if o.name != "" {
+		p.Name = o.name
 	}
 	chosen, err := a.typesOf(p, o.dtype)
 	if err != nil {

@@ -29,7 +29,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	report := filepath.Join(disk, "report")
-	args := []string{"reproduce", "--gen", "4,8", "--repeats", "1", "--tokens", "64", "--corpus", text, "--out", report}
+	args := []string{"reproduce", "--train-steps", "1", "--gen", "4,8", "--repeats", "1", "--tokens", "64", "--corpus", text, "--out", report}
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), args, &stdout, &stderr); code != exitFailed {
 		t.Fatalf("exit code %d on a full disk; %s", code, &stderr)

@@ -169,6 +169,13 @@ func (a *app) report(rs []results.Result, out string) error {
 	} else if !errors.Is(err, reports.ErrNoData) {
 		return err
 	}
+	training, err := reports.TrainingTable(rs)
+	switch {
+	case err == nil:
+		page.Tables = append(page.Tables, training)
+	case !errors.Is(err, reports.ErrNoData):
+		return err
+	}
 	return atomicfile.Write(filepath.Join(out, "index.html"), func(w io.Writer) error {
 		return reports.WriteIndex(w, page)
 	})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"quadrant/arch"
 	"quadrant/bench"
 	"quadrant/flops"
 	"quadrant/results"
@@ -22,7 +23,9 @@ type recipe struct {
 	name, doc string
 	counted   []string // models of Fig. 1 and of the FLOPs and state figures
 	timed     []string // models of Fig. 5
-	balanced  []string // models of the expert figures
+	balanced  []string // models of the expert figures, with random weights
+	trained   []string // models of the training figures and, where they have experts, of the expert figures
+	steps     int      // of training each
 	gens      string
 	prompt    int
 	repeats   int
@@ -33,14 +36,15 @@ type recipe struct {
 
 var (
 	paperQuartet = []string{"matched-transformer-340m", "matched-mamba-340m", "matched-transformer-moe-340m", "blackmamba-1.5b"}
+	nanoQuintet  = []string{"nano-transformer", "nano-mamba", "nano-mamba-mlp", "nano-transformer-moe", "nano-mamba-moe"}
 	tinyQuartet  = []string{"tiny-transformer", "tiny-mamba", "tiny-transformer-moe", "tiny-mamba-moe"}
 )
 
 // recipes are the presets of 'reproduce'.
 var recipes = []recipe{
 	{
-		name: "quick", doc: "models of about 1M active parameters are timed: minutes on two cores",
-		counted: paperQuartet, timed: tinyQuartet, balanced: []string{"tiny-transformer-moe", "tiny-mamba-moe"},
+		name: "quick", doc: "models of about 1M active parameters are timed, and of 0.2M trained: minutes on two cores",
+		counted: paperQuartet, timed: tinyQuartet, trained: nanoQuintet, steps: 150,
 		gens: "128-8192*2", prompt: 128, repeats: 6, tokens: 131072, dtype: "f32", contexts: "128-131072*2",
 	},
 	{
@@ -95,6 +99,9 @@ Presets:
 			if cmd.Flags().Changed("tokens") {
 				r.tokens = over.tokens
 			}
+			if cmd.Flags().Changed("train-steps") {
+				r.steps = over.steps
+			}
 			err = a.reproduce(cmd.Context(), r, corpus, out)
 			return resumable(err, filepath.Join(out, resultsName))
 		},
@@ -105,6 +112,7 @@ Presets:
 	f.StringSliceVar(&corpus, "corpus", nil, "files, folders or patterns to read; none is text that comes with Go")
 	f.StringVar(&over.gens, "gen", "", "tokens to generate, instead of the preset's")
 	f.IntVar(&over.repeats, "repeats", 0, "runs of each model, instead of the preset's")
+	f.IntVar(&over.steps, "train-steps", 0, "steps to train each model, instead of the preset's; 0 trains none")
 	f.IntVar(&over.tokens, "tokens", 0, "tokens of text read for expert balance, instead of the preset's")
 	return cmd
 }
@@ -134,10 +142,10 @@ func (a *app) reproduce(ctx context.Context, r recipe, corpus []string, out stri
 	defer func() { err = errors.Join(err, s.close()) }()
 
 	start := time.Now()
-	for i, step := range []struct {
-		name string
-		do   func() error
-	}{
+	if r.steps < 1 {
+		r.trained = nil
+	}
+	steps := []reproduceStep{
 		{"describing and counting " + strings.Join(r.counted, ", "), func() error { return a.count(r, s) }},
 		{"timing " + strings.Join(r.timed, ", "), func() error {
 			return a.latency(ctx, latencyOptions{
@@ -145,10 +153,12 @@ func (a *app) reproduce(ctx context.Context, r recipe, corpus []string, out stri
 				plan: bench.Plan{Gens: gens, Prompt: r.prompt, Batch: 1, Repeats: r.repeats, Seed: a.seed},
 			}, s)
 		}},
-		{"watching the routers of " + strings.Join(r.balanced, ", "), func() error { return a.balances(ctx, r, corpus, s) }},
+		{"training " + strings.Join(r.trained, ", "), func() error { return a.trainings(ctx, r, corpus, out, s) }},
+		{"watching routers", func() error { return a.balances(ctx, r, corpus, out, s) }},
 		{"drawing", func() error { return a.report(s.results(), out) }},
-	} {
-		a.log.Info(fmt.Sprintf("[%d/4] %s", i+1, step.name))
+	}
+	for i, step := range steps {
+		a.log.Info(fmt.Sprintf("[%d/%d] %s", i+1, len(steps), step.name))
 		if err := step.do(); err != nil {
 			return err
 		}
@@ -157,12 +167,32 @@ func (a *app) reproduce(ctx context.Context, r recipe, corpus []string, out stri
 	return nil
 }
 
+// A reproduceStep is a part of the work of 'reproduce'.
+type reproduceStep struct {
+	name string
+	do   func() error
+}
+
 // balances watches every model of the recipe as it is used and, where its routers balance
 // their load while training, as it is trained.
-func (a *app) balances(ctx context.Context, r recipe, corpus []string, s *sink) error {
+func (a *app) balances(ctx context.Context, r recipe, corpus []string, out string, s *sink) error {
+	var all []balanceOptions
 	for _, model := range r.balanced {
+		all = append(all, balanceOptions{model: model})
+	}
+	for _, model := range r.trained {
+		p, err := findModel(model)
+		if err != nil {
+			return err
+		}
+		if f := p.Config.Family(); f == arch.TransformerMoE || f == arch.MambaMoE {
+			path := checkpointPath(trainingFolder(out, r, model), r.steps)
+			all = append(all, balanceOptions{model: path, name: fmt.Sprintf("%s, trained", model)})
+		}
+	}
+	for _, o := range all {
 		for _, phase := range []string{"inference", "training"} {
-			o := balanceOptions{model: model, dtype: r.dtype, corpus: corpus, tokens: r.tokens, window: 512, phase: phase}
+			o.dtype, o.corpus, o.tokens, o.window, o.phase = r.dtype, corpus, r.tokens, 512, phase
 			if err := a.balance(ctx, o, s); err != nil {
 				return err
 			}

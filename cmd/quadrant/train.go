@@ -37,8 +37,17 @@ type trainFlags struct {
 // freeOnResume are the flags that say nothing of what is computed.
 var freeOnResume = []string{"out", "resume", "device", "threads", "log-level", "format", "peak", "keep"}
 
+// defaultTraining is what is trained where the flags do not say, but for what follows from
+// the model.
+func defaultTraining() trainFlags {
+	return trainFlags{
+		accumulate: 1, schedule: string(train.Cosine), floor: 0.1, decay: float64(train.DefaultAdamW.Decay), clip: train.DefaultAdamW.Clip,
+		corpusBytes: 64 << 20, validBytes: 64 << 10, keep: 2, format: "table",
+	}
+}
+
 func newTrain(a *app) *cobra.Command {
-	var o trainFlags
+	o := defaultTraining()
 	cmd := &cobra.Command{
 		Use:   "train",
 		Short: "Train a model on text and measure how well it predicts text held out",
@@ -81,30 +90,30 @@ results.jsonl (measurements), checkpoints/step-N.`,
 	f.IntVar(&o.steps, "steps", 0, "steps to make (600 if neither it nor --tokens is given)")
 	f.Var((*tokenCount)(&o.tokens), "tokens", "tokens to read instead: 3000000, 3M, 1.5G")
 	f.IntVar(&o.batch, "batch", 0, "sequences of a pass")
-	f.IntVar(&o.accumulate, "accumulate", 1, "passes whose gradients make a step")
+	f.IntVar(&o.accumulate, "accumulate", o.accumulate, "passes whose gradients make a step")
 	f.IntVar(&o.context, "context", 0, "tokens of a sequence")
 	f.Float64Var(&o.lr, "lr", 0, "peak learning rate")
-	f.StringVar(&o.schedule, "schedule", string(train.Cosine), "of the learning rate: cosine, wsd (warm-up, stable, decay), constant")
+	f.StringVar(&o.schedule, "schedule", o.schedule, "of the learning rate: cosine, wsd (warm-up, stable, decay), constant")
 	f.IntVar(&o.warmup, "warmup", 0, "steps of warm-up; not given: 5 %, at least 75, at most half of all")
-	f.Float64Var(&o.floor, "final-lr", 0.1, "learning rate of the last step, as a share of the peak")
-	f.Float64Var(&o.decay, "weight-decay", float64(train.DefaultAdamW.Decay), "of matrices")
-	f.Float64Var(&o.clip, "clip", train.DefaultAdamW.Clip, "norm that gradients are clipped to; 0 is none")
-	f.IntVar(&o.corpusBytes, "corpus-bytes", 64<<20, "bytes of text to learn from at most; they are held in memory as tokens")
-	f.IntVar(&o.validBytes, "valid-bytes", 64<<10, "bytes of held-out text to validate on at most")
+	f.Float64Var(&o.floor, "final-lr", o.floor, "learning rate of the last step, as a share of the peak")
+	f.Float64Var(&o.decay, "weight-decay", o.decay, "of matrices")
+	f.Float64Var(&o.clip, "clip", o.clip, "norm that gradients are clipped to; 0 is none")
+	f.IntVar(&o.corpusBytes, "corpus-bytes", o.corpusBytes, "bytes of text to learn from at most; they are held in memory as tokens")
+	f.IntVar(&o.validBytes, "valid-bytes", o.validBytes, "bytes of held-out text to validate on at most")
 	f.IntVar(&o.validEvery, "valid-every", 0, "steps between validations; not given: a tenth of all")
 	f.IntVar(&o.saveEvery, "save-every", 0, "steps between checkpoints; not given: a tenth of all")
-	f.IntVar(&o.keep, "keep", 2, "checkpoints to keep, the latest; 0 is all")
+	f.IntVar(&o.keep, "keep", o.keep, "checkpoints to keep, the latest; 0 is all")
 	f.StringVar(&o.out, "out", "", "folder of the run; none is runs/MODEL")
 	f.BoolVar(&o.resume, "resume", false, "go on with the run in --out, with its own settings")
 	f.Float64Var(&o.peak, "peak", 0, "FLOP/s of the device that MFU is a share of; not given: its measured rate of products")
-	f.StringVar(&o.format, "format", "table", "of the output")
+	f.StringVar(&o.format, "format", o.format, "of the output")
 	return cmd
 }
 
 // trainSettings is what to train: of flags and defaults, or of the run to go on with.
 func (a *app) trainSettings(cmd *cobra.Command, o trainFlags) (runSettings, error) {
 	if !o.resume {
-		return a.newSettings(cmd, o)
+		return a.newSettings(o, cmd.Flags().Changed)
 	}
 	if o.out == "" {
 		return runSettings{}, misusef("--resume goes on with the run in --out: name its folder")
@@ -140,13 +149,12 @@ func sizeFor(c arch.Config) trainSize {
 	return trainSizes[slices.IndexFunc(trainSizes, func(s trainSize) bool { return c.Dim <= s.width })]
 }
 
-// newSettings fills in what o leaves open.
-func (a *app) newSettings(cmd *cobra.Command, o trainFlags) (runSettings, error) {
+// newSettings fills in what o leaves open. given tells which flags o says something of.
+func (a *app) newSettings(o trainFlags, given func(flag string) bool) (runSettings, error) {
 	p, err := findModel(o.model)
 	if err != nil {
 		return runSettings{}, err
 	}
-	given := cmd.Flags().Changed
 	if given("steps") && given("tokens") {
 		return runSettings{}, misuse(errors.New("--steps and --tokens say the same thing: give one"))
 	}

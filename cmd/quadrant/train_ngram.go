@@ -45,7 +45,7 @@ func (r *trainRun) ngrams() error {
 		}
 		for _, h := range r.held {
 			res := r.of("training_bits_per_byte", results.Point{Step: r.trainer.Steps(), Tokens: int(r.trainer.Tokens()), Domain: h.Name}, m.Bits(bytesOf(h))/float64(h.Bytes))
-			res.Subject = results.Subject{Model: m.Name(), Family: "n-gram", Weights: fmt.Sprintf("counted of what %s read", r.Model)}
+			res.Subject = results.Subject{Model: m.Name(), Family: "n-gram", Weights: fmt.Sprintf("counts of the %d tokens that training read, seed %d", r.trainer.Tokens(), r.Seed)}
 			rs = append(rs, res)
 		}
 	}

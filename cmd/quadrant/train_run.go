@@ -148,6 +148,11 @@ func (r *trainRun) firstWeights(dev kernels.Device, p configs.Preset) (*arch.Mod
 func (r *trainRun) stepsPath() string   { return filepath.Join(r.out, "steps.jsonl") }
 func (r *trainRun) checkpoints() string { return filepath.Join(r.out, "checkpoints") }
 
+// checkpointPath is the checkpoint of a step in the folder of a run.
+func checkpointPath(out string, step int) string {
+	return filepath.Join(out, "checkpoints", fmt.Sprintf("step-%07d", step))
+}
+
 // openFolder begins the run's folder, or goes on from what is in it.
 func (r *trainRun) openFolder(resume bool) error {
 	if !resume {
@@ -378,6 +383,6 @@ func (r *trainRun) report(format string) error {
 	if err := r.table(t, format); err != nil {
 		return err
 	}
-	r.app.log.Info(fmt.Sprintf("the model is %s, for every --model", filepath.Join(r.checkpoints(), fmt.Sprintf("step-%07d", r.trainer.Steps()))))
+	r.app.log.Info(fmt.Sprintf("the model is %s, for every --model", checkpointPath(r.out, r.trainer.Steps())))
 	return nil
 }

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+
+	"quadrant/reports"
+	"quadrant/results"
+)
+
+// trainingFolder is where 'reproduce' trains a model.
+func trainingFolder(out string, r recipe, model string) string {
+	return filepath.Join(out, "training", fmt.Sprintf("%s-%d", model, r.steps))
+}
+
+// trainings trains every model of the recipe on the same text, goes on with those that were
+// stopped, and takes over what they measured. Models that are trained already are not trained
+// again.
+func (a *app) trainings(ctx context.Context, r recipe, corpus []string, out string, s *sink) error {
+	if len(r.trained) == 0 {
+		return nil
+	}
+	var all []results.Result
+	for _, model := range r.trained {
+		dir := trainingFolder(out, r, model)
+		if err := a.trainOnce(ctx, r, model, corpus, dir); err != nil {
+			return fmt.Errorf("training %s in %s: %w", model, dir, err)
+		}
+		rs, err := results.ReadFile(filepath.Join(dir, resultsName))
+		if err != nil {
+			return err
+		}
+		for _, res := range results.Latest(rs) {
+			all = append(all, res) // n-grams that counted the same come once for each model
+			if s.known(res) {
+				continue
+			}
+			if err := s.write(res); err != nil {
+				return err
+			}
+		}
+	}
+	t, err := reports.TrainingTable(results.Latest(all))
+	if err != nil {
+		return err
+	}
+	return a.table(t, "table")
+}
+
+// trainOnce trains a model in dir, or goes on, unless it is trained.
+func (a *app) trainOnce(ctx context.Context, r recipe, model string, corpus []string, dir string) error {
+	rs, err := results.ReadFile(filepath.Join(dir, resultsName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	done := func(res results.Result) bool { return res.Metric == "training_loss" && res.Point.Step == r.steps } // the last that a run writes
+	if slices.ContainsFunc(rs, done) {
+		return nil
+	}
+	o := defaultTraining()
+	o.model, o.corpus, o.steps, o.out = model, corpus, r.steps, dir
+	s, err := a.newSettings(o, func(flag string) bool { return flag == "steps" })
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, runName)); err == nil {
+		old, err := readSettings(dir)
+		if err != nil {
+			return err
+		}
+		if old.out = dir; !reflect.DeepEqual(old, s) {
+			return errors.New("the folder holds a run with other settings: remove it, or name another --out")
+		}
+		o.resume = true
+	}
+	run, err := a.openRun(ctx, s, o)
+	if err != nil {
+		return err
+	}
+	return errors.Join(run.loop(ctx), run.close())
+}
