@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"slices"
 
 	"quadrant/kernels"
 	"quadrant/kernels/cpu/internal/vec"
@@ -13,14 +14,13 @@ func (d *Device) sinkhorn(o *kernels.Sinkhorn) {
 	logits, bias := f32(o.Logits), vector(o.Bias)
 	s := d.newSinkhorn(logits, float64(o.Temperature))
 	if o.ColumnFirst {
-		s.columns()
+		s.firstColumns()
 		s.balance()
 	}
 	iterations, done := 0, false
 	for iterations < o.MaxIterations && !done {
 		iterations++
-		s.rows()
-		s.columns()
+		s.rowsAndColumns()
 		if !o.Absolute && s.worst() <= float64(o.Tolerance) {
 			break
 		}
@@ -40,19 +40,100 @@ func (d *Device) sinkhorn(o *kernels.Sinkhorn) {
 
 // newSinkhorn begins with v of zeros.
 func (d *Device) newSinkhorn(logits view[float32], temperature float64) sinkhorn {
-	e := logits.cols
-	mem := d.doubled(3*e + logits.rows)
+	e, t := logits.cols, logits.rows
+	mem := d.doubled(3*e + 2*t)
 	clear(mem)
-	return sinkhorn{logits: logits, inv: 1 / temperature, v: mem[:e], col: mem[e : 2*e], top: mem[2*e : 3*e], u: mem[3*e:]}
+	s := sinkhorn{
+		logits: logits, inv: 1 / temperature, v: mem[:e], col: mem[e : 2*e], top: mem[2*e : 3*e],
+		u: mem[3*e : 3*e+t], most: mem[3*e+t:],
+	}
+	s.exponentials(d)
+	return s
 }
 
-// sinkhorn alternates in the log domain: u and v are log d₀ (+ log T) and log d₁.
+// sinkhorn alternates in the log domain: u and v are log d₀ (+ log T) and log d₁. Where no
+// logit is far below the largest of its row, it multiplies what it has exponentiated once.
 type sinkhorn struct {
 	logits view[float32]
 	inv    float64 // 1/temperature
 	u, v   []float64
 	col    []float64 // log Σ_i exp(x_ie + u_i), by columns
 	top    []float64
+
+	most []float64 // the largest x of each row
+	k    []float32 // exp(x − most), by rows, or nil
+}
+
+// sinkhornSpread is how far, at most, logits over the temperature are below the largest of
+// their row for k to be used: no product of it then underflows.
+const sinkhornSpread = 80
+
+// exponentials finds most and, where it may be used, k.
+func (s *sinkhorn) exponentials(d *Device) {
+	k, e, spread := d.shared(s.logits.rows*s.logits.cols), s.logits.cols, 0.0
+	for i := range s.u {
+		row := s.logits.row(i)
+		most, least := row[0], row[0]
+		for _, x := range row {
+			most, least = max(most, x), min(least, x)
+		}
+		s.most[i] = float64(most) * s.inv
+		spread = max(spread, s.most[i]-float64(least)*s.inv)
+		for c, x := range row {
+			k[i*e+c] = float32(float64(x)*s.inv - s.most[i])
+		}
+	}
+	if spread < sinkhornSpread { // not so for a NaN
+		d.vec.ExpSum(k, 0)
+		s.k = k
+	}
+}
+
+// firstColumns is columns for u of zeros.
+func (s *sinkhorn) firstColumns() {
+	if s.k == nil {
+		s.columns()
+		return
+	}
+	most := slices.Max(s.most)
+	clear(s.col)
+	for i, m := range s.most {
+		s.addColumns(i, math.Exp(m-most))
+	}
+	for e, c := range s.col {
+		s.col[e] = most + math.Log(c)
+	}
+}
+
+// addColumns adds row i of k, by a factor, to the columns' sums.
+func (s *sinkhorn) addColumns(i int, by float64) {
+	for e, k := range s.k[i*len(s.col):][:len(s.col)] {
+		s.col[e] += by * float64(k)
+	}
+}
+
+// rowsAndColumns is rows and then columns. With k, u is only implied.
+func (s *sinkhorn) rowsAndColumns() {
+	if s.k == nil {
+		s.rows()
+		s.columns()
+		return
+	}
+	most, w := slices.Max(s.v), s.top
+	for e, v := range s.v {
+		w[e] = math.Exp(v - most)
+	}
+	clear(s.col)
+	for i := range s.u {
+		sum := 0.0
+		for e, k := range s.k[i*len(w):][:len(w)] {
+			sum += float64(k) * w[e]
+		}
+		s.addColumns(i, 1/(sum*float64(len(s.u))))
+	}
+	for e, c := range s.col {
+		s.col[e] = math.Log(c) - most
+	}
 }
 
 func (s *sinkhorn) rows() {
