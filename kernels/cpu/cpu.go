@@ -147,9 +147,9 @@ func (d *Device) Do(op kernels.Op) {
 	switch o := op.(type) {
 	case *kernels.Enter, *kernels.Leave:
 	case *kernels.Zero:
-		d.zero(o)
+		j.training.zero.start(o)
 	case *kernels.Copy:
-		d.jobs.training.copy.start(o)
+		j.training.copy.start(o)
 	case *kernels.Add:
 		j.add.start(o)
 	case *kernels.Embed:

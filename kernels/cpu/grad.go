@@ -65,6 +65,8 @@ func (d *Device) doTraining(op kernels.Op) {
 
 // trainingJobs are the jobs of gradients and of optimisers.
 type trainingJobs struct {
+	zero         zeroJob
+	gather       gatherJob
 	copy         copyJob
 	sum          sumJob
 	embed        embedGradJob
@@ -87,7 +89,7 @@ type trainingJobs struct {
 
 func (j *trainingJobs) bind(d *Device) {
 	for _, own := range []**Device{
-		&j.copy.d, &j.sum.d, &j.embed.d, &j.negExp.d, &j.norm.d, &j.product.d, &j.activation.d, &j.crossEntropy.d,
+		&j.zero.d, &j.gather.d, &j.copy.d, &j.sum.d, &j.embed.d, &j.negExp.d, &j.norm.d, &j.product.d, &j.activation.d, &j.crossEntropy.d,
 		&j.conv.d, &j.scan.d, &j.rotary.d, &j.attend.d, &j.route.d, &j.combine.d, &j.balance.d,
 		&j.squareSum.d, &j.adamW.d, &j.average.d,
 	} {

@@ -63,11 +63,12 @@ func (j *attendGradJob) start(o *kernels.AttendGrad) {
 	j.d.pool.do(j, o.Seqs*j.kvHeads, j.rows*j.rows*j.headDim*j.share)
 }
 
-// A keyTile is gradTile keys of a key-value head and their values, as they lie in float32
-// and transposed.
+// gradKeys are up to gradTile keys of a key-value head and their values, and the scratch of
+// what is computed for them.
 type gradKeys struct {
 	seq, head, k0, n int
-	k, v             []float32 // [n, HeadDim]
+	k, v             []float32 // [n, HeadDim], rows of k ld apart
+	ld               int
 	kT, vT           []float32 // [HeadDim, gradTile]
 	p, ds            []float32 // [gradTile, gradTile] of a block of queries
 	shift            []float32 // [share, rows]: rowsum(G ⊙ Out)
@@ -112,15 +113,26 @@ func (j *attendGradJob) shifts(t gradKeys) {
 // keys computes what the keys of a tile have part in.
 func (j *attendGradJob) keys(t gradKeys) {
 	hd := j.headDim
-	widen(t.k, j.k, t.seq*j.length+t.k0, t.n, t.head*hd, hd)
-	widen(t.v, j.v, t.seq*j.length+t.k0, t.n, t.head*hd, hd)
-	j.d.vec.Transpose(t.kT, gradTile, t.k, hd, t.n, hd)
-	j.d.vec.Transpose(t.vT, gradTile, t.v, hd, t.n, hd)
+	k, ldk := j.wide(t.k, j.k, t)
+	v, ldv := j.wide(t.v, j.v, t)
+	j.d.vec.Transpose(t.kT, gradTile, k, ldk, t.n, hd)
+	j.d.vec.Transpose(t.vT, gradTile, v, ldv, t.n, hd)
+	t.k, t.ld = k, ldk
 	for h := range j.share {
 		for q0 := t.k0; q0 < j.rows; q0 += gradTile {
 			j.tile(t, t.head*j.share+h, t.shift[h*j.rows+q0:], q0, min(gradTile, j.rows-q0), h == 0 && q0 == t.k0)
 		}
 	}
+}
+
+// wide is the tile's rows of m, keys or values, in float32: in their place where they are that.
+func (j *attendGradJob) wide(temp []float32, m kernels.Mat, t gradKeys) (rows []float32, ld int) {
+	first, col := t.seq*j.length+t.k0, t.head*j.headDim
+	if m.Type == kernels.F32 {
+		return f32(m).data[first*m.Stride+col:], m.Stride
+	}
+	widen(temp, m, first, t.n, col, j.headDim)
+	return temp, j.headDim
 }
 
 // tile computes the part of a head's m queries from q0 on. first says that nothing has been
@@ -139,14 +151,14 @@ func (j *attendGradJob) tile(t gradKeys, head int, shift []float32, q0, m int, f
 		j.d.vec.Product(vec.ProductArgs{C: t.p[i*gradTile:], LDC: gradTile, A: q[i*j.q.stride:], RowA: j.q.stride, StepA: 1, B: t.kT, LDB: gradTile, M: rows, N: seen, K: hd})
 		j.d.vec.Product(vec.ProductArgs{C: t.ds[i*gradTile:], LDC: gradTile, A: g[i*j.g.stride:], RowA: j.g.stride, StepA: 1, B: t.vT, LDB: gradTile, M: rows, N: seen, K: hd})
 		for r := i; r < i+rows; r++ {
-			p, ds := t.p[r*gradTile:][:seen], t.ds[r*gradTile:][:seen]
+			p, ds := t.p[r*gradTile:][:gradTile], t.ds[r*gradTile:][:gradTile]
 			visible := min(seen, q0+r+1-t.k0)
-			lse := j.lse.row(t.seq*j.rows + q0 + r)[head]
-			j.d.vec.SoftmaxGrad(p[:visible], ds[:visible], j.scale, lse, shift[r])
-			clear(p[visible:])
-			clear(ds[visible:])
+			lse, whole := j.lse.row(t.seq*j.rows + q0 + r)[head], blocks(visible, 16)*16 // vectors, of any set
+			j.d.vec.SoftmaxGrad(p[:whole], ds[:whole], j.scale, lse, shift[r])
+			clear(p[visible:seen])
+			clear(ds[visible:seen])
 		}
-		j.d.vec.Product(vec.ProductArgs{C: dq[i*j.dq.stride:], LDC: j.dq.stride, A: t.ds[i*gradTile:], RowA: gradTile, StepA: 1, B: t.k, LDB: hd, M: rows, N: hd, K: seen, Add: t.k0 > 0})
+		j.d.vec.Product(vec.ProductArgs{C: dq[i*j.dq.stride:], LDC: j.dq.stride, A: t.ds[i*gradTile:], RowA: gradTile, StepA: 1, B: t.k, LDB: t.ld, M: rows, N: hd, K: seen, Add: t.k0 > 0})
 	}
 	dk, dv := j.at(j.dk, t.seq, j.length, t.k0, t.head), j.at(j.dv, t.seq, j.length, t.k0, t.head)
 	for i := 0; i < t.n; i += group {

@@ -2,6 +2,36 @@ package cpu
 
 import "quadrant/kernels"
 
+// zeroJob takes rows.
+type zeroJob struct {
+	d   *Device
+	dst kernels.Mat
+}
+
+func (j *zeroJob) start(o *kernels.Zero) {
+	j.dst = o.Dst
+	j.d.pool.do(j, o.Dst.Rows, o.Dst.Cols/4)
+}
+
+func (j *zeroJob) run(_, lo, hi int) {
+	part := kernels.Zero{Dst: j.dst.RowRange(lo, hi)}
+	j.d.zero(&part)
+}
+
+// gatherJob copies a row of x to each row of dst: that of its slot's token.
+type gatherJob struct {
+	d      *Device
+	dst, x view[float32]
+	slots  view[int32]
+	k      int // slots per token
+}
+
+func (j *gatherJob) run(_, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		copy(j.dst.row(i), j.x.row(int(j.slots.row(i)[0])/j.k))
+	}
+}
+
 type copyJob struct {
 	d      *Device
 	dst, x kernels.Mat

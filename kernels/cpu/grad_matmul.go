@@ -24,10 +24,11 @@ type productJob struct {
 	rows, cols int   // of a tile
 	across     int   // tiles of a row of tiles
 	first      []int // unit of each expert, and their number
+	one        [1]float32
 }
 
 const (
-	productDepth = 256 // terms that are summed before they are added to the result
+	productDepth = 128 // terms that are summed before they are added to the result
 	productCols  = 256 // columns of a tile at most
 	productRows  = 64  // rows of a tile at most
 )
@@ -69,12 +70,12 @@ func (j *productJob) startGroupedB(o *kernels.GroupedMatMulGradB) {
 }
 
 func (j *productJob) start() {
-	j.out = j.g.cols
+	j.out, j.one[0] = j.g.cols, 1
 	experts := j.experts()
 	j.cols = min(productCols, blocks(j.dst.cols, 32)*32)
 	j.across = blocks(j.dst.cols, j.cols)
 	// Several tiles per worker, but not so small that their operands are read for little.
-	share := j.total() * j.across / (4 * j.d.pool.workers)
+	share := j.total() * j.across / (2 * j.d.pool.workers)
 	j.rows = min(productRows, max(16, share/8*8))
 	j.first = append(j.first[:0], 0)
 	for e := range experts {
@@ -121,8 +122,9 @@ func (j *productJob) total() (sum int) {
 	return sum
 }
 
-func (j *productJob) run(_, lo, hi int) {
-	e := 0
+func (j *productJob) run(worker, lo, hi int) {
+	e, take := 0, taker(j.d.temp(worker, (vec.PackCols+productRows)*productDepth))
+	pack, dense := take.next(vec.PackCols*productDepth), take.next(productRows*productDepth)
 	for u := lo; u < hi; u++ {
 		for j.first[e+1] <= u {
 			e++
@@ -131,49 +133,56 @@ func (j *productJob) run(_, lo, hi int) {
 		r0, c0 := tile/j.across*j.rows, tile%j.across*j.cols
 		r1, c1 := min(r0+j.rows, j.height(e)), min(c0+j.cols, j.dst.cols)
 		if j.byWeights {
-			j.weights(e, r0, r1, c0, c1)
+			j.weights(e, r0, r1, c0, c1, pack, dense)
 		} else {
-			j.activations(e, r0, r1, c0, c1)
+			j.activations(e, r0, r1, c0, c1, pack)
 		}
 	}
 }
 
 // activations sets rows r0 … r1 of those of expert e.
-func (j *productJob) activations(e, r0, r1, c0, c1 int) {
+func (j *productJob) activations(e, r0, r1, c0, c1 int, pack []float32) {
 	first, _ := j.places(e)
 	p := vec.ProductArgs{
 		C: j.dst.data[(first+r0)*j.dst.stride+c0:], LDC: j.dst.stride,
 		A: j.g.data[(first+r0)*j.g.stride:], RowA: j.g.stride, StepA: 1,
 		B: j.x.data[e*j.out*j.x.stride+c0:], LDB: j.x.stride,
-		M: r1 - r0, N: c1 - c0,
+		M: r1 - r0, N: c1 - c0, Pack: pack,
 	}
-	j.deep(p, j.out, false)
+	j.deep(p, j.out, false, nil)
 }
 
 // weights adds to rows r0 … r1 of the weights of expert e.
-func (j *productJob) weights(e, r0, r1, c0, c1 int) {
+func (j *productJob) weights(e, r0, r1, c0, c1 int, pack, dense []float32) {
 	first, n := j.places(e)
 	p := vec.ProductArgs{
 		C: j.dst.data[(e*j.out+r0)*j.dst.stride+c0:], LDC: j.dst.stride,
 		A: j.g.data[first*j.g.stride+r0:], RowA: 1, StepA: j.g.stride,
 		B: j.x.data[first*j.x.stride+c0:], LDB: j.x.stride,
-		M: r1 - r0, N: c1 - c0,
+		M: r1 - r0, N: c1 - c0, Pack: pack,
 	}
-	j.deep(p, n, true)
+	j.deep(p, n, true, dense)
 	if c0 == 0 && !j.bias.none() {
-		bias := j.bias.row(e)[r0:r1]
-		for t := range n {
-			j.d.vec.Axpy(bias, 1, j.g.row(first + t)[r0:r1])
-		}
+		j.deep(vec.ProductArgs{
+			C: j.bias.row(e)[r0:r1], A: j.one[:], // the same for every term
+			B: j.g.data[first*j.g.stride+r0:], LDB: j.g.stride, M: 1, N: r1 - r0,
+		}, n, true, nil)
 	}
 }
 
-// deep is p for depth terms.
-func (j *productJob) deep(p vec.ProductArgs, depth int, add bool) {
+// deep is p for depth terms. Where A lies transposed, dense has room for a copy of it with
+// nothing between its rows, which are read many times.
+func (j *productJob) deep(p vec.ProductArgs, depth int, add bool, dense []float32) {
 	a, b := p.A, p.B
 	for l := 0; l < depth; l += productDepth {
-		p.A, p.B, p.K, p.Add = a[l*p.StepA:], b[l*p.LDB:], min(productDepth, depth-l), add || l > 0
+		step := p.StepA
+		p.A, p.B, p.K, p.Add = a[l*step:], b[l*p.LDB:], min(productDepth, depth-l), add || l > 0
+		if dense != nil {
+			j.d.vec.Copy(dense, p.M, p.A, step, p.K, p.M)
+			p.A, p.StepA = dense, p.M
+		}
 		j.d.vec.Product(p)
+		p.StepA = step
 	}
 }
 

@@ -138,16 +138,16 @@ func (d *Device) checkOffsets(offsets view[int32], rows int) bool {
 // gathered brings the rows of a into the order of the experts, in shared memory.
 func (d *Device) gathered(a view[float32], slots view[int32], k int) (view[float32], bool) {
 	n := a.cols
-	rows := view[float32]{d.shared(slots.rows * n), slots.rows, n, n}
-	for i := range rows.rows {
-		slot := int(slots.row(i)[0])
-		if slot < 0 || slot >= slots.rows {
+	for i := range slots.rows {
+		if slot := int(slots.row(i)[0]); slot < 0 || slot >= slots.rows {
 			d.failf("place %d holds slot %d of %d", i, slot, slots.rows)
-			return rows, false
+			return a, false
 		}
-		copy(rows.row(i), a.row(slot/k))
 	}
-	return rows, true
+	j := &d.jobs.training.gather
+	j.dst, j.x, j.slots, j.k = view[float32]{d.shared(slots.rows * n), slots.rows, n, n}, a, slots, k
+	d.pool.do(j, slots.rows, n/4)
+	return j.dst, true
 }
 
 func (j *groupedJob) run(worker, lo, hi int) {

@@ -23,6 +23,8 @@ type assembled struct {
 
 	fused func(n int) float32
 	sum   func(x *float32, n int) float32
+
+	grads *assembledGrads
 }
 
 // products are kernels for weights, or rows to be weighted, of type T, and what does the
@@ -45,7 +47,7 @@ func avx512() Funcs {
 		silu: siluAVX512, gelu: geluAVX512, geluTanh: geluTanhAVX512, softplus: softplusAVX512, multiply: multiplyAVX512,
 		multiplyAdd: multiplyAddAVX512, axpy: axpyAVX512, scale: scaleAVX512,
 		scaledMax: scaledMaxAVX512, expSum: expSumAVX512,
-		scan: scan512, fused: fusedAVX512, sum: sumAVX512,
+		scan: scan512, fused: fusedAVX512, sum: sumAVX512, grads: grads512(),
 	}
 	return a.funcs()
 }
@@ -59,7 +61,7 @@ func avx2() Funcs {
 		silu: siluAVX2, gelu: geluAVX2, geluTanh: geluTanhAVX2, softplus: softplusAVX2, multiply: multiplyAVX2,
 		multiplyAdd: multiplyAddAVX2, axpy: axpyAVX2, scale: scaleAVX2,
 		scaledMax: scaledMaxAVX2, expSum: expSumAVX2,
-		scan: scan256, fused: fusedAVX2, sum: sumAVX2,
+		scan: scan256, fused: fusedAVX2, sum: sumAVX2, grads: grads256(),
 	}
 	return a.funcs()
 }
@@ -84,7 +86,7 @@ func (a *assembled) funcs() Funcs {
 		SiLU: unary(a.silu, silu), GELU: unary(a.gelu, gelu),
 		GELUTanh: unary(a.geluTanh, geluTanh), Softplus: unary(a.softplus, softplus),
 		Scan: a.scan, Fused: a.multiplyAdds, Sum: a.total,
-		Grads: a.grads(),
+		Grads: a.training(),
 	}
 }
 

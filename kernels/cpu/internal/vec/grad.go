@@ -6,6 +6,8 @@ import "math"
 type Grads struct {
 	// Product is C = A·B, or C += A·B.
 	Product func(p ProductArgs)
+	// Copy is dst[i,j] = src[i,j] for rows × cols elements; lds may be 0.
+	Copy func(dst []float32, ldd int, src []float32, lds, rows, cols int)
 	// Transpose is dst[j,i] = src[i,j] for rows × cols elements of src.
 	Transpose func(dst []float32, ldd int, src []float32, lds, rows, cols int)
 
@@ -15,7 +17,6 @@ type Grads struct {
 	Sigmoid                          func(y, x []float32)
 	// MulTo is y = a·b, element by element.
 	MulTo func(y, a, b []float32)
-
 	// Dot is Σ x·y.
 	Dot func(x, y []float32) float32
 
@@ -27,11 +28,17 @@ type Grads struct {
 	// probabilities into those of scores, ds = scale·p·(ds − shift).
 	SoftmaxGrad func(p, ds []float32, scale, lse, shift float32)
 
-	// ScanGrad is one state of up to [ScanBlock] channels over a number of tokens, there and
+	// ScanGrad is one or two states of up to [ScanBlock] channels over a number of tokens, there and
 	// back; see [ScanGradArgs].
 	ScanGrad func(s ScanGradArgs)
+	// ScanBefore fills all parts of X but the sums, which it makes zero, and ScanAfter turns
+	// the sums into gradients; see [ScanRows].
+	ScanBefore, ScanAfter func(s ScanRows)
 	// LaneSums is y[i] = Σ_l x[i·ld + l] over [ScanBlock] values l.
 	LaneSums func(y, x []float32, ld int)
+
+	// ConvGrad is the gradient of a convolution with SiLU over one sequence, see [ConvGradArgs].
+	ConvGrad func(c ConvGradArgs)
 
 	// AdamW is one step of it, see [AdamWArgs].
 	AdamW func(w, grad, m, v []float32, by AdamWArgs)
@@ -49,7 +56,11 @@ type ProductArgs struct {
 	LDB         int
 	M, N, K     int
 	Add         bool
+	Pack        []float32 // room for PackCols·K values lets many rows of A read B from the nearest cache
 }
+
+// PackCols is the columns that Product packs at most.
+const PackCols = 32
 
 // NormSums are sums over a row, with c = x − shift and q = g·gain.
 type NormSums struct{ C, CC, Q, QC float32 }
@@ -62,23 +73,64 @@ type NormTerms struct{ Shift, R, Const, Slope float32 }
 // ScanTokens is the tokens that ScanGrad takes at most.
 const ScanTokens = 64
 
-// ScanRows is the floats between the parts of X in [ScanGradArgs]: the tokens' and one row
+// ScanStride is the floats between the parts of X in [ScanGradArgs]: the tokens' and one row
 // more, so that rows of different parts do not meet in the same place of a cache.
-const ScanRows = (ScanTokens + 1) * ScanBlock
+const ScanStride = (ScanTokens + 1) * ScanBlock
 
-// ScanGradArgs are the operands of ScanGrad. With h before the first token in H,
+// The parts of X, rows of [ScanBlock] channels: what the recurrence takes, what it adds to, and
+// what becomes gradients afterwards.
+const (
+	PartDT    = iota // δ
+	PartDU           // δ·x
+	PartDY           // G·SiLU(z)
+	PartSB           // Σ_n g·b
+	PartSE           // Σ_n e·a
+	PartY            // Σ_n h·c
+	PartSigma        // σ(dt + bias)
+	PartIn           // x
+	PartGZ           // G·SiLU′(z)
+	ScanParts
+)
+
+// ScanGradArgs are the operands of ScanGrad. With h of State before the first token,
 //
 //	there:  h ← exp(dt·a)·h + du·b,   y += h·c
 //	back:   g = dy·c + carry,   accC += dy·h,   accB += g·du,   sb += g·b,
 //	        e = g·exp(dt·a)·(h before),   se += e·a,   da += e·dt,   carry = g·exp(dt·a)
 type ScanGradArgs struct {
-	X        []float32 // [6][ScanRows]: rows of ScanBlock channels of dt, du, dy, sb, se, y
-	Acc      []float32 // [tokens][2][ScanBlock]: accB, accC
-	State    []float32 // [4][ScanBlock]: a, h, carry, da
-	B, C     []float32 // of token t at t·LDB and t·LDC
+	X        []float32 // [ScanParts][ScanStride]
+	Acc      []float32 // [States][ScanTokens][2][ScanBlock]: accB, accC
+	State    []float32 // [States][4][ScanBlock]: a, h, carry, da
+	B, C     []float32 // of token t from t·LDB and t·LDC on
 	LDB, LDC int
-	Work     []float32 // [ScanTokens+1][2][ScanBlock], of unspecified content
+	Work     []float32 // [ScanTokens][States][2][ScanBlock], of unspecified content
+	Ahead    []float32 // rows, of LDAhead values, that are worth having in a cache, or nil
+	LDAhead  int
 	Tokens   int
+	States   int // 1 or 2
+}
+
+// ScanRows are rows of matrices, of as many tokens and channels, and X as in [ScanGradArgs]. Z
+// is absent where there is no gate.
+//
+// Before, they are read: Dt, to which Bias is added, In, which is x, G and Z. Lanes beyond the
+// channels are set as if they were zero. After, they are written: Dt, In and Z receive their
+// gradients, and Sums, rows of ScanBlock, hold D and the sums of its gradient and of Dt's.
+type ScanRows struct {
+	X, Dt, In, G, Z     []float32
+	LDT, LDIn, LDG, LDZ int
+	Bias, Sums          []float32 // [ScanBlock], [3][ScanBlock]
+	Tokens, Channels    int
+}
+
+// ConvGradArgs are the operands of ConvGrad: rows of up to [ScanBlock] channels of the n tokens
+// of a sequence that began with the first, and W, rows of ScanBlock: the taps, the bias, and
+// the gradients of both, which are added to.
+type ConvGradArgs struct {
+	DX, G, X               []float32
+	LDDX, LDG, LDX         int
+	W                      []float32 // [2·(Taps+1)][ScanBlock]
+	Taps, Tokens, Channels int
 }
 
 // AdamWArgs are the factors of a step: with g = GradScale·grad,
@@ -91,10 +143,10 @@ type AdamWArgs struct{ GradScale, OneMinusBeta1, OneMinusBeta2, Rate, Correction
 
 func goGrads() Grads {
 	return Grads{
-		Product: product, Transpose: transpose,
+		Product: product, Copy: copyRows, Transpose: transpose,
 		SiLUGrad: siluGrad, GELUGrad: geluGrad, GELUTanhGrad: geluTanhGrad, Sigmoid: sigmoid, MulTo: mulTo,
 		Dot: dot, NormSums: normSums, NormGrad: normGrad, SoftmaxGrad: softmaxGrad,
-		ScanGrad: scanGrad, LaneSums: laneSums, AdamW: adamW,
+		ScanGrad: scanGrad, ScanBefore: scanBefore, ScanAfter: scanAfter, ConvGrad: convGrad, LaneSums: laneSums, AdamW: adamW,
 	}
 }
 
@@ -119,6 +171,12 @@ func product(p ProductArgs) {
 		for ; l < p.K; l++ {
 			axpy(c, a[l*p.StepA], p.B[l*p.LDB:])
 		}
+	}
+}
+
+func copyRows(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+	for i := range rows {
+		copy(dst[i*ldd:][:cols], src[i*lds:])
 	}
 }
 
@@ -203,15 +261,29 @@ func softmaxGrad(p, ds []float32, scale, lse, shift float32) {
 }
 
 func scanGrad(s ScanGradArgs) {
+	if s.States == 2 {
+		first, second := s.split()
+		scanGrad(first)
+		scanGrad(second)
+		return
+	}
 	for l := range ScanBlock {
 		scanGradLane(s, l)
 	}
 }
 
+// split is two states one by one.
+func (s ScanGradArgs) split() (first, second ScanGradArgs) {
+	s.States = 1
+	first, second = s, s
+	second.Acc, second.State, second.B, second.C = s.Acc[2*ScanTokens*ScanBlock:], s.State[4*ScanBlock:], s.B[1:], s.C[1:]
+	return first, second
+}
+
 func scanGradLane(s ScanGradArgs, l int) {
 	const row = 2 * ScanBlock
-	dt, du, dy := s.X[l:], s.X[ScanRows+l:], s.X[2*ScanRows+l:]
-	sb, se, y := s.X[3*ScanRows+l:], s.X[4*ScanRows+l:], s.X[5*ScanRows+l:]
+	part := func(i int) []float32 { return s.X[i*ScanStride+l:] }
+	dt, du, dy, sb, se, y := part(PartDT), part(PartDU), part(PartDY), part(PartSB), part(PartSE), part(PartY)
 	a, h, carry, da := s.State[l], s.State[ScanBlock+l], s.State[2*ScanBlock+l], s.State[3*ScanBlock+l]
 	for t := range s.Tokens {
 		at, work := t*ScanBlock, s.Work[t*row+l:]
@@ -234,6 +306,70 @@ func scanGradLane(s ScanGradArgs, l int) {
 		h = before
 	}
 	s.State[2*ScanBlock+l], s.State[3*ScanBlock+l] = carry, da
+}
+
+func scanBefore(s ScanRows) {
+	for i := range s.Tokens * ScanBlock {
+		t, c := i/ScanBlock, i%ScanBlock
+		x := s.X[i:]
+		u, in, g := s.Bias[c], float32(0), float32(0)
+		if c < s.Channels {
+			u, in, g = u+s.Dt[t*s.LDT+c], s.In[t*s.LDIn+c], s.G[t*s.LDG+c]
+		}
+		dt := x[:1]
+		softplus(dt, []float32{u})
+		x[PartDU*ScanStride], x[PartSigma*ScanStride], x[PartIn*ScanStride] = dt[0]*in, Sigmoid(u), in
+		x[PartSB*ScanStride], x[PartSE*ScanStride], x[PartY*ScanStride] = 0, 0, 0
+		if s.Z != nil {
+			z := float32(0)
+			if c < s.Channels {
+				z = s.Z[t*s.LDZ+c]
+			}
+			sigma := Sigmoid(z)
+			x[PartGZ*ScanStride] = g * sigma * (1 + z*(1-sigma))
+			g *= z * sigma
+		}
+		x[PartDY*ScanStride] = g
+	}
+}
+
+func scanAfter(s ScanRows) {
+	for t := range s.Tokens {
+		for c := range s.Channels {
+			part := func(i int) float32 { return s.X[i*ScanStride+t*ScanBlock+c] }
+			in, dy, d := part(PartIn), part(PartDY), s.Sums[c]
+			ddt := (part(PartSE) + in*part(PartSB)) * part(PartSigma)
+			s.Dt[t*s.LDT+c] = ddt
+			s.In[t*s.LDIn+c] = part(PartDT)*part(PartSB) + d*dy
+			s.Sums[ScanBlock+c] += in * dy
+			s.Sums[2*ScanBlock+c] += ddt
+			if s.Z != nil {
+				s.Z[t*s.LDZ+c] = (part(PartY) + d*in) * part(PartGZ)
+			}
+		}
+	}
+}
+
+func convGrad(a ConvGradArgs) {
+	for c := range a.Channels {
+		w, dw := a.W[c:], a.W[(a.Taps+1)*ScanBlock+c:]
+		for t := range a.Tokens {
+			first := max(0, a.Taps-1-t) // the first tap that has an input
+			from := t - a.Taps + 1
+			sum := w[a.Taps*ScanBlock]
+			for k := first; k < a.Taps; k++ {
+				sum += w[k*ScanBlock] * a.X[(from+k)*a.LDX+c]
+			}
+			sigma := Sigmoid(sum)
+			dc := a.G[t*a.LDG+c] * sigma * (1 + sum*(1-sigma))
+			dw[a.Taps*ScanBlock] += dc
+			a.DX[t*a.LDDX+c] = 0
+			for k := first; k < a.Taps; k++ {
+				dw[k*ScanBlock] += dc * a.X[(from+k)*a.LDX+c]
+				a.DX[(from+k)*a.LDDX+c] += dc * w[k*ScanBlock]
+			}
+		}
+	}
 }
 
 func laneSums(y, x []float32, ld int) {

@@ -45,32 +45,7 @@ func broadcast(set isa, v float64) reg.VecVirtual {
 // elementwise emits kernels over n vectors of lanes values, n at least 1; what is left over
 // is Go's.
 func elementwise(set isa) {
-	size := 4 * set.lanes()
-	loop := func(name, signature string, pointers []string, body func(at map[string]Mem), end func()) {
-		TEXT(name+set.name(), NOSPLIT, signature)
-		Pragma("noescape")
-		at := make(map[string]Mem)
-		var regs []reg.GPVirtual
-		for _, p := range pointers {
-			r := Load(Param(p), GP64()).(reg.GPVirtual)
-			at[p] = Mem{Base: r}
-			regs = append(regs, r)
-		}
-		n := Load(Param("n"), GP64())
-		body(nil)
-		Label("loop")
-		body(at)
-		for _, r := range regs {
-			ADDQ(I32(int32(size)), r)
-		}
-		DECQ(n)
-		JNZ(LabelRef("loop"))
-		if end != nil {
-			end()
-		}
-		VZEROUPPER()
-		RET()
-	}
+	loop := looper(set)
 
 	// silu: y = x/(1 + exp(-x))
 	var in limits
@@ -252,6 +227,37 @@ func elementwise(set isa) {
 	}, func() {
 		VMOVSS(reduce(set, sum, VADDPS), resultMem())
 	})
+}
+
+// looper emits a kernel that goes over its pointers a vector at a time. body is first called
+// with nil, before the loop.
+func looper(set isa) func(name, signature string, pointers []string, body func(at map[string]Mem), end func()) {
+	size := 4 * set.lanes()
+	return func(name, signature string, pointers []string, body func(at map[string]Mem), end func()) {
+		TEXT(name+set.name(), NOSPLIT, signature)
+		Pragma("noescape")
+		at := make(map[string]Mem)
+		var regs []reg.GPVirtual
+		for _, p := range pointers {
+			r := Load(Param(p), GP64()).(reg.GPVirtual)
+			at[p] = Mem{Base: r}
+			regs = append(regs, r)
+		}
+		n := Load(Param("n"), GP64())
+		body(nil)
+		Label("loop")
+		body(at)
+		for _, r := range regs {
+			ADDQ(I32(int32(size)), r)
+		}
+		DECQ(n)
+		JNZ(LabelRef("loop"))
+		if end != nil {
+			end()
+		}
+		VZEROUPPER()
+		RET()
+	}
 }
 
 // reduce combines the lanes of v in halves.
