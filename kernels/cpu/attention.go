@@ -132,8 +132,8 @@ func (j *attendJob) block(worker, seq, t0, head int) {
 	n := j.q.rows / j.seqs
 	m := min(queryBlock, n-t0)
 	col, kvCol, length := head*j.headDim, head/j.share*j.headDim, j.k.rows/j.seqs
-	temp := j.d.temp(worker, queryBlock*keyTile+5*j.headDim)
-	scores, widened, part := temp[:m*keyTile], temp[queryBlock*keyTile:][:4*j.headDim], temp[queryBlock*keyTile+4*j.headDim:][:j.headDim]
+	temp := j.d.temp(worker, queryBlock*keyTile+(4+valueGroup)*j.headDim)
+	scores, widened, parts := temp[:m*keyTile], temp[queryBlock*keyTile:][:4*j.headDim], temp[queryBlock*keyTile+4*j.headDim:][:valueGroup*j.headDim]
 	first := seq*n + t0
 	var states [queryBlock]softmaxState
 	for k0, seen := 0, j.past+t0+m; k0 < seen; k0 += keyTile {
@@ -141,11 +141,9 @@ func (j *attendJob) block(worker, seq, t0, head int) {
 		k, v := j.k.at(seq*length+k0, kvCol), j.v.at(seq*length+k0, kvCol)
 		q := j.q.data[first*j.q.stride+col:]
 		j.d.product(scores, keyTile, q, j.q.stride, k, m, tile, j.headDim, widened)
-		for i := range m {
-			visible := min(tile, j.past+t0+i+1-k0) // later keys are not seen
-			if visible > 0 {
-				j.gather(&states[i], j.dst.row(first + i)[col:col+j.headDim], scores[i*keyTile:][:visible], v, part)
-			}
+		for i := 0; i < m; i += valueGroup {
+			n := min(valueGroup, m-i)
+			j.gather(states[i:i+n], first+i, col, scores[i*keyTile:], min(tile, j.past+t0+i+1-k0), tile, v, parts)
 		}
 	}
 	for i := range m {
@@ -156,20 +154,58 @@ func (j *attendJob) block(worker, seq, t0, head int) {
 	}
 }
 
-// gather adds the values of a tile, weighted by the exponentials of their scores, to out.
-func (j *attendJob) gather(s *softmaxState, out, scores []float32, v weights, part []float32) {
+// valueGroup is the queries whose sums of values are computed at once.
+const valueGroup = 8
+
+// gather adds the values of a tile, weighted by the exponentials of their scores, to what as
+// many queries as there are states, from a row on, have gathered. The first of them sees
+// that many keys of the tile, which may be less than one, and each other one more than the
+// one before it, up to all. The values that all of them see are one product; it sums, like
+// WeightedRows, in the order of the keys.
+func (j *attendJob) gather(states []softmaxState, row, col int, scores []float32, sees, tile int, v weights, parts []float32) {
+	hd, common := j.headDim, 0
+	if len(states) > 1 && v.f != nil && hd%16 == 0 { // whole vectors, which both sum alike
+		common = max(0, sees)
+	}
+	for r := range states {
+		if visible := min(tile, sees+r); visible > 0 {
+			j.weigh(&states[r], j.dst.row(row + r)[col:col+hd], scores[r*keyTile:][:visible])
+		}
+	}
+	if common > 0 {
+		j.d.vec.Product(vec.ProductArgs{C: parts, LDC: hd, A: scores, RowA: keyTile, StepA: 1, B: v.f, LDB: v.stride, M: len(states), N: hd, K: common})
+	}
+	for r := range states {
+		visible := min(tile, sees+r)
+		if visible < 1 {
+			continue
+		}
+		part, weights := parts[r*hd:][:hd], scores[r*keyTile:][:visible]
+		if common == 0 {
+			j.d.weightedRows(part, weights, v)
+		}
+		for k := common; k < visible && common > 0; k++ {
+			j.d.vec.Axpy(part, weights[k], v.f[k*v.stride:])
+		}
+		out := j.dst.row(row + r)[col : col+hd]
+		if s := &states[r]; s.begun {
+			j.d.vec.Axpy(out, 1, part)
+		} else {
+			s.begun = true
+			copy(out, part)
+		}
+	}
+}
+
+// weigh turns scores into their weights, next to which it scales what has been gathered.
+func (j *attendJob) weigh(s *softmaxState, out, scores []float32) {
 	top := j.d.vec.ScaledMax(scores, j.scale)
-	begun := s.begun
-	if !begun {
-		s.begun, s.top, part = true, top, out
+	if !s.begun {
+		s.top = top
 	} else if top > s.top {
 		shrink := vec.Exp(s.top - top)
 		s.top, s.sum = top, s.sum*shrink
 		j.d.vec.Scale(out, shrink)
 	}
 	s.sum += j.d.vec.ExpSum(scores, s.top)
-	j.d.weightedRows(part, scores, v)
-	if begun {
-		j.d.vec.Axpy(out, 1, part)
-	}
 }

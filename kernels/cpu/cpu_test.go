@@ -2,6 +2,7 @@ package cpu_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -117,5 +118,28 @@ func TestOpenErrors(t *testing.T) {
 	}
 	if _, err := cpu.Open("sse9", 1); err == nil {
 		t.Error("a variant that does not exist is no error")
+	}
+}
+
+// TestAttendTogether: a query's bits are the same alone and with others, whose values are
+// summed at once, on either side of a block's and of a tile's end.
+func TestAttendTogether(t *testing.T) {
+	const n, headDim, heads = 300, 32, 2
+	for _, variant := range cpu.Variants() {
+		dev := open(t, variant, 1)
+		stream := kernels.NewStream(dev)
+		b := builder{dev, rand.New(rand.NewPCG(5, 6))}
+		q, k, v := b.mat(n, heads*headDim), b.mat(n, heads*headDim), b.mat(n, heads*headDim)
+		together, alone := b.mat(n, heads*headDim), b.mat(n, heads*headDim)
+		stream.Do(kernels.Attend{Dst: together, Q: q, K: k, V: v, Seqs: 1, HeadDim: headDim, Scale: 0.3})
+		for i := range n {
+			stream.Do(kernels.Attend{Dst: alone.RowRange(i, i+1), Q: q.RowRange(i, i+1), K: k, V: v, Seqs: 1, Past: i, HeadDim: headDim, Scale: 0.3})
+		}
+		x, y := make([]float32, together.Len()), make([]float32, together.Len())
+		kernels.Get(dev, x, together)
+		kernels.Get(dev, y, alone)
+		if !slices.Equal(x, y) {
+			t.Errorf("%s: %d queries at once differ from one at a time", variant, n)
+		}
 	}
 }
