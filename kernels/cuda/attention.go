@@ -9,7 +9,9 @@ import (
 
 func (d *Device) rotaryStore(o *kernels.RotaryStore) {
 	a := d.begin(o.Q, o.K, o.V, o.KCache, o.VCache)
-	a.int(o.Q.Rows/o.Seqs, o.KCache.Rows/o.Seqs, o.Past, o.HeadDim, o.Rotary, o.Q.Cols, o.K.Cols)
+	a.int(o.Q.Rows/o.Seqs, o.KCache.Rows/o.Seqs)
+	a.pointer(d.cell(o.Past))
+	a.int(o.HeadDim, o.Rotary, o.Q.Cols, o.K.Cols)
 	logBase := 0.0
 	if o.Rotary > 0 {
 		logBase = math.Log(o.Base)
@@ -26,8 +28,78 @@ func (d *Device) attend(o *kernels.Attend) {
 		d.fail(fmt.Errorf("attention heads of %d elements, and this device has kernels for up to %d: use more heads or the CPU", o.HeadDim, maxHeadDim))
 		return
 	}
+	if d.attendStep(o) || d.flash(o) {
+		return
+	}
 	a := d.begin(o.Dst, o.Q, o.K, o.V)
-	a.int(o.Q.Rows/o.Seqs, o.K.Rows/o.Seqs, o.Past, o.HeadDim, o.Q.Cols/o.K.Cols)
+	a.int(o.Q.Rows/o.Seqs, o.K.Rows/o.Seqs)
+	a.pointer(d.cell(o.Past))
+	a.int(o.HeadDim, o.Q.Cols/o.K.Cols)
 	a.float(float64(o.Scale))
 	d.launch(typed("attend", o.K, o.V), o.Q.Rows, o.Q.Cols/o.HeadDim, warpThreads, a)
+}
+
+const (
+	stepThreads  = 128 // STEP_WARPS in kern/attention.cu
+	slice        = 8   // SLICE
+	keysPerBlock = 256 // about as many are worth a block of their own
+	manyBlocks   = 512 // no more are needed to fill a GPU
+)
+
+// attendStep plans the attention of a decode step, if there are kernels for o: its keys are
+// shared by as many blocks as the length of the cache, which does not change, is worth.
+func (d *Device) attendStep(o *kernels.Attend) bool {
+	heads, length := o.Q.Cols/o.HeadDim, o.K.Rows/o.Seqs
+	if o.Q.Rows/o.Seqs > 4 || o.HeadDim%slice != 0 || o.K.Type != o.V.Type || !vectors(o.K) || !vectors(o.V) {
+		return false
+	}
+	parts := max(1, min(blocksFor(length, keysPerBlock), manyBlocks/(heads*o.Q.Rows)))
+	var joint kernels.Mat
+	if parts > 1 {
+		joint = scratch(d.temp(4*o.Q.Rows*heads*parts*(o.HeadDim+2)), o.Q.Rows*heads*parts, o.HeadDim+2)
+	}
+	lanes := 1
+	for lanes*slice < o.HeadDim {
+		lanes *= 2
+	}
+	a := d.begin(o.Dst, o.Q, o.K, o.V)
+	a.int(o.Q.Rows/o.Seqs, length)
+	a.pointer(d.cell(o.Past))
+	a.int(o.HeadDim, o.Q.Cols/o.K.Cols)
+	a.float(float64(o.Scale))
+	a.int(lanes)
+	a.mats(joint)
+	d.launchZ(typed("attend_step", o.K), [3]int{o.Q.Rows, heads, parts}, stepThreads, a)
+	if parts > 1 {
+		a := d.begin(o.Dst, joint)
+		a.int(o.HeadDim, parts)
+		d.launch("attend_join", o.Q.Rows, heads, threadsFor(o.HeadDim), a)
+	}
+	return true
+}
+
+const (
+	flashQueries = 64  // QUERIES in kern/flash.cu
+	flashThreads = 128 // FLASH_THREADS
+	flashLeast   = 16  // queries of a sequence that are worth tensor cores
+)
+
+// flash plans attention on tensor cores, if there are kernels for o.
+func (d *Device) flash(o *kernels.Attend) bool {
+	n := o.Q.Rows / o.Seqs
+	if n < flashLeast || o.HeadDim != 64 && o.HeadDim != 128 || o.K.Type != o.V.Type || o.K.Type.Size() != 2 || !vectors(o.K) || !vectors(o.V) {
+		return false
+	}
+	a := d.begin(o.Dst, o.Q)
+	for _, m := range []kernels.Mat{o.K, o.V} {
+		a.pointer(address(m))
+		a.int(m.Stride * int(m.Type.Size()))
+	}
+	a.int(n, o.K.Rows/o.Seqs)
+	a.pointer(d.cell(o.Past))
+	a.int(o.Q.Cols / o.K.Cols)
+	a.float(float64(o.Scale))
+	kernel := fmt.Sprintf("flash%d_%d", o.HeadDim, d.terms())
+	d.launchZ(typed(kernel, o.K), [3]int{o.Q.Cols / o.HeadDim, blocksFor(n, flashQueries), o.Seqs}, flashThreads, a)
+	return true
 }

@@ -40,10 +40,20 @@ func (d *Device) negExp(o *kernels.NegExp) {
 	d.launch("neg_exp", o.Dst.Rows, 1, threadsFor(o.Dst.Cols), a)
 }
 
+// argMaxEach is how many columns are worth a block.
+const argMaxEach = 2048
+
 func (d *Device) argMax(o *kernels.ArgMax) {
-	a := d.begin(o.Dst, o.X)
-	a.int(o.X.Cols)
-	d.launch("arg_max", o.X.Rows, 1, threadsFor(o.X.Cols), a)
+	parts := min(blocksFor(o.X.Cols, argMaxEach), 64)
+	n := o.X.Rows * parts
+	p := d.temp(8 * n)
+	values, indices := scratch(p, o.X.Rows, parts), scratch(p+uint64(4*n), o.X.Rows, parts)
+	a := d.begin(o.X, values, indices)
+	a.int(o.X.Cols, blocksFor(o.X.Cols, parts))
+	d.launch("arg_max", o.X.Rows, parts, threadsFor(o.X.Cols), a)
+	a = d.begin(o.Dst, values, indices)
+	a.int(parts)
+	d.launch("arg_best", o.X.Rows, 1, warpThreads, a)
 }
 
 func (d *Device) activation(o *kernels.Activation) {

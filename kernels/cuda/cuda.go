@@ -1,12 +1,12 @@
 // Package cuda is the GPU: a kernels.Device that turns each op into launches of the
 // kernels in kern, which are compiled to PTX and built in.
 //
-// It is pure Go. What it needs of a GPU is a [Driver], ten calls: nvidia is that of a real
-// one, and ptxsim interprets the PTX, so that every kernel is checked on machines without a
-// GPU.
+// It is pure Go. What it needs of a GPU is a [Driver]: nvidia is that of a real one, and ptxsim
+// interprets the PTX, so that every kernel is checked on machines without a GPU.
 //
-// All sums are float32, in an order that depends neither on the rest of the batch nor on
-// how many rows a step has. Nothing is tuned yet: see docs/gpu.md.
+// Ops are collected and run as a list. A list that comes again, such as a decode step, is one
+// launch of a graph; see program.go. All sums are float32. Their order does not depend on the
+// data, but on the number of rows: a step of few rows has kernels of its own, see vec.go.
 package cuda
 
 import (
@@ -18,8 +18,8 @@ import (
 )
 
 // A Driver is what the device needs of a GPU. Addresses are the GPU's. Launches run in
-// order; all but Sync and CopyOut may return before the work is done. Free waits for the
-// work that may use the memory.
+// order; all but Sync, CopyIn and CopyOut may return before the work is done. Free waits for
+// the work that may use the memory.
 type Driver interface {
 	Name() string // "NVIDIA H200", "ptxsim"
 	Memory() (free, total int64, err error)
@@ -29,17 +29,34 @@ type Driver interface {
 	Clear(p uint64, bytes int) error // sets to zero, in order with launches
 	CopyIn(dst uint64, src []byte) error
 	CopyOut(dst []byte, src uint64) error
-	// Launch runs a kernel whose one parameter has the bytes args.
+	// AllocHost returns memory of the host that kernels reach at p too. It is never freed.
+	AllocHost(bytes int) (host []byte, p uint64, err error)
+	// Launch runs a kernel whose one parameter has the bytes args. The blocks of the next
+	// launch may start before this one has ended: kernels wait by themselves, see kern.h.
 	Launch(kernel string, grid, block [3]int, shared int, args []byte) error
+	// Record returns what the launches that launches makes would run; they do not run yet.
+	Record(launches func() error) (Graph, error)
 	Sync() error
+}
+
+// A Graph is launches that are started together.
+type Graph interface {
+	Launch() error
+	Free() error // waits for the launches
 }
 
 // Device is a GPU. It is used by one goroutine, like every kernels.Device.
 type Device struct {
-	drv   Driver
-	err   error  // first failure, until Sync
-	fault uint64 // the address of the fault words
-	args  args   // reused
+	drv      Driver
+	products Products
+	err      error  // first failure, until Sync
+	fault    uint64 // the address of the fault words
+	host     hostWords
+	args     args // reused
+
+	programs
+	launches []launch // those of the list that is being planned
+	busy     bool     // launches may still run
 
 	scratch      uint64 // shared by launches, which run in order
 	scratchBytes int
@@ -50,17 +67,24 @@ type Device struct {
 }
 
 // New returns the GPU behind drv, with its kernels loaded.
-func New(drv Driver) (*Device, error) {
+func New(drv Driver, products Products) (*Device, error) {
 	for _, m := range modules() {
 		if err := drv.Load(m.ptx); err != nil {
 			return nil, fmt.Errorf("cuda: %s: %w", m.name, err)
 		}
 	}
-	d := &Device{drv: drv, live: map[uint64]bool{}}
+	d := &Device{drv: drv, products: products, live: map[uint64]bool{}}
 	p, err := drv.Alloc(faultBytes)
 	if err == nil {
 		d.fault, d.live[p] = p, true
 		err = drv.Clear(p, faultBytes)
+	}
+	if err == nil {
+		d.cells, err = drv.Alloc(8 * maxCells)
+		d.live[d.cells] = true
+	}
+	if err == nil {
+		err = d.host.alloc(drv)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cuda: the fault words: %w", err)
@@ -68,8 +92,15 @@ func New(drv Driver) (*Device, error) {
 	return d, nil
 }
 
-// Name says which driver runs the kernels: "cuda/ptxsim".
-func (d *Device) Name() string { return "cuda/" + d.drv.Name() }
+// Name says which driver runs the kernels, and whether activations are [Rounded]:
+// "cuda/NVIDIA H200", "cuda/NVIDIA H200/bf16".
+func (d *Device) Name() string {
+	name := "cuda/" + d.drv.Name()
+	if d.products == Rounded {
+		name += "/bf16"
+	}
+	return name
+}
 
 // FreeMemory returns the bytes that can be allocated.
 func (d *Device) FreeMemory() (int64, error) {
@@ -79,6 +110,7 @@ func (d *Device) FreeMemory() (int64, error) {
 
 // Close frees all of the device's memory, that of its matrices too.
 func (d *Device) Close() error {
+	d.forget()
 	err := d.drv.Sync()
 	for p := range d.live {
 		if e := d.drv.Free(p); err == nil {
@@ -90,10 +122,15 @@ func (d *Device) Close() error {
 }
 
 // A buffer is an allocation; it is freed some time after the last Mat with it is gone.
-type buffer struct{ addr uint64 }
+type buffer struct {
+	addr    uint64
+	written bool // by an op, not only by Write
+}
 
 // Alloc returns a matrix of zeros. Without memory it panics, as make does.
 func (d *Device) Alloc(t kernels.Type, rows, cols int) kernels.Mat {
+	d.flush()
+	d.forget() // programs hold on to the memory of their operands
 	d.freeUnused()
 	n := max(1, rows*cols*int(t.Size()))
 	p, err := d.drv.Alloc(n)
@@ -103,7 +140,7 @@ func (d *Device) Alloc(t kernels.Type, rows, cols int) kernels.Mat {
 	if err != nil {
 		panic(fmt.Sprintf("cuda: allocating %d bytes for [%d×%d] of %v: %v", n, rows, cols, t, err))
 	}
-	b := &buffer{p}
+	b := &buffer{addr: p}
 	d.live[p] = true
 	runtime.AddCleanup(b, d.release, p)
 	return kernels.Mat{Type: t, Rows: rows, Cols: cols, Stride: cols, Mem: b}
@@ -133,6 +170,7 @@ func (d *Device) freeUnused() {
 // Write copies src into dst.
 func (d *Device) Write(dst kernels.Mat, src []byte) {
 	mustMatch(dst, src)
+	d.flush()
 	if len(src) > 0 {
 		d.fail(d.drv.CopyIn(address(dst), src))
 	}
@@ -141,6 +179,7 @@ func (d *Device) Write(dst kernels.Mat, src []byte) {
 // Read copies src into dst.
 func (d *Device) Read(dst []byte, src kernels.Mat) {
 	mustMatch(src, dst)
+	d.flush()
 	if len(dst) > 0 {
 		d.fail(d.drv.CopyOut(dst, address(src)))
 	}
@@ -170,16 +209,23 @@ func (d *Device) fail(err error) {
 
 // Sync waits for the work before it and returns the first failure since the last Sync.
 func (d *Device) Sync() error {
+	d.flush()
 	d.fail(d.drv.Sync())
+	d.busy = false
 	d.fail(d.readFault())
 	err := d.err
 	d.err = nil
 	return err
 }
 
-// Do launches the kernels of op. After a failure that the host knows of it does nothing;
-// after one that only the GPU knows of, the kernels do nothing.
+// Do notes op. A list of ops is run when its results are asked for: see program.go. After a
+// failure that the host knows of it does nothing; after one that only the GPU knows of, the
+// kernels do nothing.
 func (d *Device) Do(op kernels.Op) {
+	switch op.(type) {
+	case *kernels.Enter, *kernels.Leave:
+		return
+	}
 	if d.err != nil {
 		return
 	}
@@ -187,8 +233,12 @@ func (d *Device) Do(op kernels.Op) {
 		d.fail(fmt.Errorf("%s of %T is for training, which this device does not do", operand, op))
 		return
 	}
+	d.note(op)
+}
+
+// plan appends the launches of one op to the list.
+func (d *Device) plan(op kernels.Op) {
 	switch o := op.(type) {
-	case *kernels.Enter, *kernels.Leave:
 	case *kernels.Zero:
 		d.zero(o)
 	case *kernels.Copy:
@@ -226,12 +276,13 @@ func (d *Device) Do(op kernels.Op) {
 	case *kernels.Sort:
 		d.sort(o)
 	case *kernels.Combine:
-		d.combine(o)
+		d.combine(o, kernels.Mat{})
 	default:
-		d.fail(fmt.Errorf("%T is for training, which this device does not do", op))
+		panic(unknown(op))
 	}
-	runtime.KeepAlive(op)
 }
+
+func unknown(op kernels.Op) string { return fmt.Sprintf("cuda: no kernel for %T", op) }
 
 // training is the name of an operand of op that only training uses; "" if op has none.
 func training(op kernels.Op) string {

@@ -19,22 +19,35 @@ var faults = [...]string{
 	6: "token %d has no expert left for choice %d: its logits hold NaN",
 }
 
-// readFault tells what kernels have found, and forgets it.
+// hostWords are memory of the host that kernels reach too: the kernel begin takes the cells
+// from there, and end leaves the fault words there, so that neither needs a copy.
+type hostWords struct {
+	bytes []byte
+	addr  uint64
+}
+
+const hostCells = 16 // where the cells begin; the fault words come first
+
+func (h *hostWords) alloc(drv Driver) (err error) {
+	h.bytes, h.addr, err = drv.AllocHost(hostCells + 8*maxCells)
+	clear(h.bytes)
+	return err
+}
+
+// readFault tells what kernels have found, after a Sync, and forgets it.
 func (d *Device) readFault() error {
-	var words [faultBytes]byte
-	if err := d.drv.CopyOut(words[:], d.fault); err != nil {
-		return err
-	}
-	word := func(i int) int32 { return int32(binary.LittleEndian.Uint32(words[4*i:])) }
+	word := func(i int) int32 { return int32(binary.LittleEndian.Uint32(d.host.bytes[4*i:])) }
 	code := word(0)
 	if code == 0 {
 		return nil
 	}
+	a, b := word(1), word(2)
+	clear(d.host.bytes[:faultBytes])
 	if err := d.drv.Clear(d.fault, faultBytes); err != nil {
 		return err
 	}
 	if code < 0 || int(code) >= len(faults) {
 		return fmt.Errorf("a kernel reports fault %d, which is none of %d", code, len(faults)-1)
 	}
-	return fmt.Errorf(faults[code], word(1), word(2))
+	return fmt.Errorf(faults[code], a, b)
 }

@@ -10,7 +10,6 @@ import (
 	"quadrant/kernels"
 	"quadrant/kernels/cuda"
 	"quadrant/kernels/cuda/nvidia"
-	"quadrant/kernels/kerneltest"
 )
 
 // openGPU opens the GPU whose number QUADRANT_CUDA_DEVICE holds; without it, the test is
@@ -29,7 +28,7 @@ func openGPU(t *testing.T) *cuda.Device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dev, err := cuda.New(drv)
+	dev, err := cuda.New(drv, cuda.Split)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +38,17 @@ func openGPU(t *testing.T) *cuda.Device {
 // A real GPU computes every op as its definition does.
 func TestGPUConformance(t *testing.T) {
 	openGPU(t)
-	kerneltest.Run(t, func() kernels.Device { return openGPU(t) }, kerneltest.Single)
+	for op, cases := range byOp() {
+		t.Run(op, func(t *testing.T) {
+			dev := openGPU(t)
+			for _, c := range cases {
+				if err := c.Check(dev, tolerance(c)); err != nil {
+					t.Errorf("%s: %v", c.Name, err)
+					dev = openGPU(t)
+				}
+			}
+		})
+	}
 }
 
 // A real GPU computes whole models as float64 does.

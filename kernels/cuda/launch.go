@@ -2,9 +2,9 @@ package cuda
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"quadrant/kernels"
 )
@@ -30,13 +30,8 @@ func (a *args) mats(ms ...kernels.Mat) {
 	}
 }
 
-// begin returns arguments that hold the fault words and ms. There are no kernels for F16 yet.
+// begin returns arguments that hold the fault words and ms.
 func (d *Device) begin(ms ...kernels.Mat) *args {
-	for _, m := range ms {
-		if m.Type == kernels.F16 {
-			d.fail(errors.New("an operand is f16, and this device has no kernels for that yet: use bf16, f32 or the CPU"))
-		}
-	}
 	d.args = d.args[:0]
 	d.args.pointer(d.fault)
 	d.args.mats(ms...)
@@ -58,19 +53,41 @@ func blocksFor(n, each int) int { return (n + each - 1) / each }
 // maxBlocksY is the limit of a grid's second dimension.
 const maxBlocksY = 65535
 
-// launch runs a kernel on x·y blocks.
+// A launch is one that is planned.
+type launch struct {
+	kernel      string
+	grid, block [3]int
+	args        []byte
+}
+
+// launch plans a kernel on x·y blocks.
 func (d *Device) launch(kernel string, x, y, threads int, a *args) {
-	if d.err != nil || x == 0 || y == 0 {
+	d.launchZ(kernel, [3]int{x, y, 1}, threads, a)
+}
+
+func (d *Device) launchZ(kernel string, grid [3]int, threads int, a *args) {
+	if d.err != nil || grid[0] == 0 || grid[1] == 0 {
 		return
 	}
-	if y > maxBlocksY {
+	if y := max(grid[1], grid[2]); y > maxBlocksY {
 		d.fail(fmt.Errorf("%s needs %d blocks in its second dimension, and a grid has at most %d: use smaller steps", kernel, y, maxBlocksY))
 		return
 	}
-	d.fail(d.drv.Launch(kernel, [3]int{x, y, 1}, [3]int{threads, 1, 1}, 0, *a))
+	d.launches = append(d.launches, launch{kernel, grid, [3]int{threads, 1, 1}, slices.Clone(*a)})
 }
 
-// temp lends bytes of memory of unspecified content to the launches of one op.
+// start gives the planned launches to the driver.
+func (d *Device) start() error {
+	for _, l := range d.launches {
+		if err := d.drv.Launch(l.kernel, l.grid, l.block, 0, l.args); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// temp lends bytes of memory of unspecified content to the launches of one op. What it lent
+// before it had to grow is freed with other memory, for launches that are planned may use it.
 func (d *Device) temp(bytes int) uint64 {
 	if bytes <= d.scratchBytes {
 		return d.scratch
@@ -81,11 +98,16 @@ func (d *Device) temp(bytes int) uint64 {
 		return 0
 	}
 	if d.scratch != 0 {
-		delete(d.live, d.scratch)
-		d.fail(d.drv.Free(d.scratch))
+		d.dropGraphs()
+		d.release(d.scratch)
 	}
 	d.scratch, d.scratchBytes, d.live[p] = p, bytes, true
 	return p
+}
+
+// scratch is a matrix of 4-byte elements at p, for the arguments of a kernel.
+func scratch(p uint64, rows, cols int) kernels.Mat {
+	return kernels.Mat{Rows: rows, Cols: cols, Stride: cols, Mem: &buffer{addr: p}}
 }
 
 // typed is the name of a kernel for operands of the types of ms: "embed_bf16".

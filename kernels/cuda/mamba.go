@@ -2,6 +2,9 @@ package cuda
 
 import "quadrant/kernels"
 
+// convRun is CONV_RUN in kern/mamba.cu: the tokens of a block.
+const convRun = 32
+
 // channelThreads is a block of channels: few, so that a small model fills a GPU.
 const channelThreads = 64
 
@@ -9,7 +12,11 @@ func (d *Device) convSiLU(o *kernels.ConvSiLU) {
 	a := d.begin(o.Dst, o.X, o.W, o.Bias, o.State)
 	a.int(o.X.Cols, o.W.Cols, o.X.Rows/o.Seqs)
 	channels := blocksFor(o.X.Cols, channelThreads)
-	d.launch("conv_silu", o.X.Rows, channels, channelThreads, a)
+	if n := o.X.Rows / o.Seqs; o.W.Cols == taps && n >= convRun {
+		d.launchZ("conv_run", [3]int{blocksFor(o.X.Cols, 2*channelThreads), blocksFor(n, convRun), o.Seqs}, 2*channelThreads, a)
+	} else {
+		d.launch("conv_silu", o.X.Rows, channels, channelThreads, a)
+	}
 	if o.W.Cols > 1 {
 		d.launch("conv_keep", o.Seqs, channels, channelThreads, a)
 	}
@@ -18,7 +25,47 @@ func (d *Device) convSiLU(o *kernels.ConvSiLU) {
 // registerStates is how many states the scan keeps in registers: STATES in kern/mamba.cu.
 const registerStates = 16
 
+const (
+	scanLanes   = 4    // LANES in kern/mamba.cu: threads of a channel
+	scanWarps   = 1056 // are enough to hide latency, 8 a multiprocessor
+	leastTokens = 64   // of a chunk
+	mostChunks  = 16
+)
+
+// scanRun plans a scan of many tokens with 4 threads a channel, if there are kernels for o.
+// Chunks cost the recurrence twice, so they are for too few sequences to fill a GPU.
+func (d *Device) scanRun(o *kernels.Scan) bool {
+	n, dim, states := o.X.Rows/o.Seqs, o.X.Cols, o.A.Cols
+	if states > registerStates || states%4 != 0 || !vectors(o.A) || !vectors(o.State) || !vectors(o.B) || !vectors(o.C) {
+		return false
+	}
+	warps := blocksFor(o.Seqs*dim*scanLanes, warpThreads)
+	chunks := max(1, min(scanWarps/warps, n/leastTokens, mostChunks))
+	chunk := blocksFor(n, chunks)
+	chunks = blocksFor(n, chunk)
+	var ends, sums kernels.Mat
+	if chunks > 1 {
+		rows := o.Seqs * dim
+		p := d.temp(4 * rows * ((chunks+1)*states + chunks))
+		ends = scratch(p, (chunks+1)*rows, states)
+		sums = scratch(p+uint64(4*(chunks+1)*rows*states), chunks*rows, 1)
+	}
+	for _, kernel := range []string{"scan_ends", "scan_run"} {
+		a := d.begin(o.Dst, o.X, o.Dt, o.A, o.B, o.C, o.D, o.Z, o.DtBias, o.State)
+		a.int(dim, states, n, chunk)
+		a.mats(ends, sums)
+		grid := [3]int{o.Seqs, blocksFor(scanLanes*dim, channelThreads), chunks}
+		if kernel == "scan_run" || chunks > 1 {
+			d.launchZ(kernel, grid, channelThreads, a)
+		}
+	}
+	return true
+}
+
 func (d *Device) scan(o *kernels.Scan) {
+	if d.scanRun(o) {
+		return
+	}
 	kernel := "scan"
 	if o.A.Cols > registerStates {
 		kernel = "scan_wide"

@@ -8,12 +8,22 @@ const (
 )
 
 func (d *Device) matMul(o *kernels.MatMul) {
+	if canTensor(o.Dst.Rows, o.B) {
+		high, low := d.split(o.A, kernels.Mat{}, o.A.Rows, 1)
+		d.gemm("gemm", o.Dst, high, low, o.B, o.Bias, kernels.Mat{}, o.A.Cols, o.Dst.Cols, 0)
+		return
+	}
 	a := d.begin(o.Dst, o.A, o.B, o.Bias)
 	a.int(o.Dst.Rows, o.A.Cols, o.Dst.Cols)
 	d.launch(typed("matmul", o.B), blocksFor(o.Dst.Cols, productThreads/warpThreads), blocksFor(o.Dst.Rows, rowsPerWarp), productThreads, a)
 }
 
 func (d *Device) groupedMatMul(o *kernels.GroupedMatMul) {
+	if canTensor(o.Dst.Rows, o.B) {
+		high, low := d.split(o.A, o.Slots, o.Dst.Rows, o.K)
+		d.gemm("gemmgroup", o.Dst, high, low, o.B, o.Bias, o.Offsets, o.A.Cols, o.Dst.Cols, o.Offsets.Rows-1)
+		return
+	}
 	a := d.begin(o.Dst, o.A, o.B, o.Bias, o.Offsets, o.Slots)
 	a.int(o.Offsets.Rows-1, o.A.Cols, o.Dst.Cols, o.Dst.Rows, max(1, o.K))
 	d.launch(typed("grouped", o.B), o.Dst.Rows, blocksFor(o.Dst.Cols, productThreads/warpThreads), productThreads, a)

@@ -16,15 +16,19 @@ func (d *Device) route(o *kernels.Route) {
 	d.launch("route", o.Logits.Rows, 1, warpThreads, a)
 }
 
+const sortThreads = 256 // SORT_THREADS in kern/moe.cu
+
 func (d *Device) sort(o *kernels.Sort) {
 	a := d.begin(o.Slots, o.Places, o.Offsets, o.Experts)
 	a.int(o.Offsets.Rows-1, o.Experts.Rows, o.Experts.Cols)
-	d.launch("sort", 1, 1, threadsFor(max(o.Offsets.Rows-1, o.Experts.Rows)), a)
+	d.launch("sort", 1, 1, sortThreads, a)
 }
 
-func (d *Device) combine(o *kernels.Combine) {
+// combine adds the result to sum too, if that is not absent.
+func (d *Device) combine(o *kernels.Combine, sum kernels.Mat) {
 	a := d.begin(o.Dst, o.Src, o.Places, o.Gates)
 	a.int(o.Dst.Cols, o.Gates.Cols, o.Src.Rows)
+	a.mats(sum)
 	d.launch("combine", o.Dst.Rows, 1, threadsFor(o.Dst.Cols), a)
 }
 

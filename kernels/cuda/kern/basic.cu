@@ -1,5 +1,5 @@
 // Zero, Copy, Add, Embed, NegExp, ArgMax, Activation: a block a row, threads along it.
-#include "mathf.h"
+#include "act.h"
 
 template <class T> struct ZeroArgs { Fault fault; Mat<T> dst; long cols; };
 template <class T> DEVICE void zeroRow(ZeroArgs<T> a) {
@@ -50,15 +50,35 @@ template <class T> DEVICE void embedRow(EmbedArgs<T> a) {
 }
 KERNEL void embed_f32(EmbedArgs<float> a) { embedRow(a); }
 KERNEL void embed_bf16(EmbedArgs<bf16> a) { embedRow(a); }
+KERNEL void embed_f16(EmbedArgs<f16> a) { embedRow(a); }
 
-struct ArgMaxArgs { Fault fault; Mat<int> dst; Mat<const float> x; long cols; };
+// begin and end are the first and the last kernel of a list: begin fetches what differs from
+// one run of the list to the next, end tells the host of a fault. Host memory is written at
+// the end only, because each access to it costs a microsecond.
+struct BeginArgs { Fault fault; const long *from; long *cells; long count; };
+KERNEL void begin(BeginArgs a) {
+  if (a.fault.set()) return;
+  if (thread() < a.count) a.cells[thread()] = *(const volatile long *)(a.from + thread());
+}
+struct EndArgs { Fault fault; int *host; };
+KERNEL void end(EndArgs a) {
+  a.fault.set();
+  if (thread() < 3) *(volatile int *)(a.host + thread()) = *(volatile int *)(a.fault.word + thread());
+}
+
+// arg_max: blockX is a row, blockY a part of its columns. The best of each part is left in
+// values and indices, and arg_best, a warp a row, takes the best of those.
+struct ArgMaxArgs { Fault fault; Mat<const float> x; Mat<float> values; Mat<int> indices; long cols, each; };
 KERNEL void arg_max(ArgMaxArgs a) {
   SHARED float values[32];
   SHARED int indices[32];
   if (a.fault.set()) return;
   const float *x = a.x.row(blockX());
+  int from = (int)blockY() * (int)a.each, to = from + (int)a.each;
+  if (to > (int)a.cols) to = (int)a.cols;
   Best best = {-INF, NONE};
-  for (int j = thread(); j < (int)a.cols; j += threads()) best.see(x[j], j);
+#pragma unroll 4
+  for (int j = from + thread(); j < to; j += threads()) best.see(x[j], j);
   best.acrossWarp();
   if (lane() == 0) { values[warp()] = best.v; indices[warp()] = best.i; }
   barrier();
@@ -66,22 +86,21 @@ KERNEL void arg_max(ArgMaxArgs a) {
   best = {-INF, NONE};
   if (lane() < threads() / 32) best = {values[lane()], indices[lane()]};
   best.acrossWarp();
+  if (lane() == 0) {
+    a.values.row(blockX())[blockY()] = best.v;
+    a.indices.row(blockX())[blockY()] = best.i;
+  }
+}
+struct ArgBestArgs { Fault fault; Mat<int> dst; Mat<const float> values; Mat<const int> indices; long parts; };
+KERNEL void arg_best(ArgBestArgs a) {
+  if (a.fault.set()) return;
+  Best best = {-INF, NONE};
+  for (int p = lane(); p < (int)a.parts; p += 32) best.see(a.values.row(blockX())[p], a.indices.row(blockX())[p]);
+  best.acrossWarp();
   if (lane() == 0) *a.dst.row(blockX()) = best.i == NONE ? 0 : best.i;
 }
 
-// The functions are numbered as kernels.Act is.
 struct ActivationArgs { Fault fault; Mat<float> dst; Mat<const float> x, mul; long cols, act; };
-DEVICE float activate(int act, float x) {
-  switch (act) {
-  case 1: return silu(x);
-  case 2: return 0.5f * x * (1.0f + erfOf(x * 0.70710678f));
-  case 3: { // ½x(1 + tanh u) = x·σ(2u)
-    float u = 0.79788456f * (x + 0.044715f * x * x * x);
-    return x * sigmoid(2.0f * u);
-  }
-  }
-  return x > 0 ? x : x != x ? x : 0.0f;
-}
 KERNEL void activation(ActivationArgs a) {
   if (a.fault.set()) return;
   float *dst = a.dst.row(blockX());

@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")"
 clang=${CLANG:-clang-19}
-flags="-x cuda --cuda-device-only -nocudainc -nocudalib --cuda-gpu-arch=sm_80 --cuda-feature=+ptx80 -O3 -std=c++17 -Wall -Werror -S"
+flags="-x cuda --cuda-device-only -nocudainc -nocudalib --cuda-gpu-arch=sm_90 --cuda-feature=+ptx80 -O3 -std=c++17 -Wall -Werror -S"
 out=.
 if [ "${1:-}" = check ]; then
 	out=$(mktemp -d)

@@ -12,6 +12,7 @@
 
 typedef unsigned int u32;
 typedef unsigned short u16;
+typedef unsigned long u64;
 
 DEVICE int thread() { return __nvvm_read_ptx_sreg_tid_x(); }
 DEVICE int threads() { return __nvvm_read_ptx_sreg_ntid_x(); }
@@ -19,7 +20,18 @@ DEVICE int lane() { return thread() & 31; }
 DEVICE int warp() { return thread() >> 5; }
 DEVICE long blockX() { return __nvvm_read_ptx_sreg_ctaid_x(); }
 DEVICE long blockY() { return __nvvm_read_ptx_sreg_ctaid_y(); }
+DEVICE long blockZ() { return __nvvm_read_ptx_sreg_ctaid_z(); }
+DEVICE int blocksX() { return __nvvm_read_ptx_sreg_nctaid_x(); }
+DEVICE int blocksY() { return __nvvm_read_ptx_sreg_nctaid_y(); }
+DEVICE int blocksZ() { return __nvvm_read_ptx_sreg_nctaid_z(); }
 DEVICE void barrier() { __syncthreads(); }
+
+// Launches overlap: the next kernel's blocks may start when all of this one's have called
+// release, or ended, and they wait in await until this one has ended and its memory is to be
+// seen. What is read before await is memory that no kernel writes. Every kernel calls await,
+// by itself or through Fault, so that what one waited for the next need not.
+DEVICE void release() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
+DEVICE void await() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
 
 // A Mat is a row-major view: stride elements from one row to the next. p is null where an
 // operand is absent.
@@ -28,20 +40,63 @@ template <class T> struct Mat {
   long stride;
   DEVICE T *row(long i) const { return p + i * stride; }
 };
+template <> struct Mat<const void> { const void *p; long stride; };
 
 // bf16 is the upper half of a float.
 struct bf16 { u16 bits; };
 DEVICE float widen(float x) { return x; }
 DEVICE float widen(bf16 x) { return __builtin_bit_cast(float, (u32)x.bits << 16); }
+// f16 is IEEE half precision.
+struct f16 { u16 bits; };
+DEVICE float widen(f16 x) {
+  float y;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
+  return y;
+}
 DEVICE void store(float *p, float x) { *p = x; }
+DEVICE void store(f16 *p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 DEVICE void store(bf16 *p, float x) { asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
+
+// halfOf is the lower or upper half of v. The shift is hidden from the compiler, which makes a
+// scope of its own of the upper half, and scopes the simulator does not know.
+DEVICE u16 halfOf(u32 v, int upper) {
+  if (upper) asm("shr.u32 %0, %1, 16;" : "=r"(v) : "r"(v));
+  return (u16)v;
+}
+
+// Sixteen bytes, loaded at once from where they are aligned.
+typedef u32 u32x2 __attribute__((ext_vector_type(2)));
+typedef u32 u32x4 __attribute__((ext_vector_type(4)));
+typedef float f32x4 __attribute__((ext_vector_type(4)));
+
+// A Pack is 16 bytes of a row of type T: N elements.
+template <class T> struct Pack {
+  enum { N = 16 / sizeof(T) };
+  u32x4 v;
+  DEVICE void load(const T *p) { v = *(const u32x4 *)p; }
+  DEVICE void clear() { v = 0; }
+  DEVICE float operator[](int i) const;
+};
+template <> DEVICE float Pack<float>::operator[](int i) const {
+  u32 bits = v[i]; // clang 19 casts element 0 where there is no variable between
+  return __builtin_bit_cast(float, bits);
+}
+template <> DEVICE float Pack<bf16>::operator[](int i) const {
+  return __builtin_bit_cast(float, i & 1 ? v[i >> 1] & 0xffff0000u : v[i >> 1] << 16);
+}
+template <> DEVICE float Pack<f16>::operator[](int i) const { return widen(f16{halfOf(v[i >> 1], i & 1)}); }
 
 // A Fault is the device's error word and what it is about: code, then two numbers. Once
 // the code is set every later kernel returns at once, until the host has read it.
 // The codes are in fault.go.
 struct Fault {
   int *word;
-  DEVICE bool set() const { return *(volatile int *)word != 0; }
+  DEVICE bool set() const {
+    release();
+    await();
+    return seen();
+  }
+  DEVICE bool seen() const { return *(volatile int *)word != 0; } // after await
   DEVICE void report(int code, int a, int b) const {
     int old;
     asm volatile("atom.global.cas.b32 %0, [%1], 0, %2;" : "=r"(old) : "l"(word), "r"(code) : "memory");
@@ -58,6 +113,10 @@ enum { BAD_TOKEN = 1, BAD_EXPERT, BAD_OFFSET, BAD_SLOT, BAD_PLACE, NO_CHOICE };
 template <class T> DEVICE T swap(T v, int mask) {
   static_assert(sizeof(T) == 4, "a shuffle moves 4 bytes");
   return __builtin_bit_cast(T, __nvvm_shfl_sync_bfly_i32(0xffffffffu, __builtin_bit_cast(int, v), mask, 0x1f));
+}
+template <class T> DEVICE T fromLane(T v, int lane) {
+  static_assert(sizeof(T) == 4, "a shuffle moves 4 bytes");
+  return __builtin_bit_cast(T, __nvvm_shfl_sync_idx_i32(0xffffffffu, __builtin_bit_cast(int, v), lane, 0x1f));
 }
 DEVICE float sumWarp(float v) {
 #pragma unroll

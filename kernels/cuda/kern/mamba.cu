@@ -17,6 +17,37 @@ KERNEL void conv_silu(ConvArgs a) {
   a.dst.row(blockX())[d] = silu(c);
 }
 
+// conv_run is conv_silu with 4 taps for many tokens: blockX is a range of channels, blockY
+// RUN tokens of sequence blockZ, through which a thread goes with the last inputs in registers.
+enum { CONV_TAPS = 4, CONV_RUN = 32, CONV_AHEAD = 8 };
+KERNEL void conv_run(ConvArgs a) {
+  if (a.fault.set()) return;
+  int d = (int)blockX() * threads() + thread(), seq = (int)blockZ(), from = (int)blockY() * CONV_RUN;
+  if (d >= a.dim) return;
+  int to = from + CONV_RUN < (int)a.n ? from + CONV_RUN : (int)a.n;
+  float w[CONV_TAPS], past[CONV_TAPS - 1], bias = a.bias.p ? a.bias.p[d] : 0.0f;
+#pragma unroll
+  for (int j = 0; j < CONV_TAPS; j++) w[j] = a.w.row(d)[j];
+#pragma unroll
+  for (int j = 0; j < CONV_TAPS - 1; j++) past[j] = before(a, seq, from - CONV_TAPS + 1 + j, d);
+  const float *x = a.x.row((long)seq * a.n) + d;
+  float *dst = a.dst.row((long)seq * a.n) + d;
+#pragma unroll 1
+  for (int t = from; t < to; t += CONV_AHEAD) {
+    float in[CONV_AHEAD];
+#pragma unroll
+    for (int i = 0; i < CONV_AHEAD; i++) in[i] = t + i < to ? x[(t + i) * a.x.stride] : 0.0f;
+#pragma unroll
+    for (int i = 0; i < CONV_AHEAD; i++) {
+      float c = bias + w[0] * past[0] + w[1] * past[1] + w[2] * past[2] + w[3] * in[i];
+      past[0] = past[1];
+      past[1] = past[2];
+      past[2] = in[i];
+      if (t + i < to) dst[(t + i) * a.dst.stride] = silu(c);
+    }
+  }
+}
+
 // conv_keep: blockX is a sequence. Each row is taken from behind where it goes.
 KERNEL void conv_keep(ConvArgs a) {
   if (a.fault.set()) return;
@@ -79,3 +110,215 @@ template <bool wide> DEVICE void scanChannel(ScanArgs s) {
 }
 KERNEL void scan(ScanArgs a) { scanChannel<false>(a); }
 KERNEL void scan_wide(ScanArgs a) { scanChannel<true>(a); }
+
+// scan_step is the scan of one token, with the product before it that makes dt: a channel is
+// LANES threads, each with 4 states and every fourth group of 4 of the product.
+template <class W> struct ScanStepArgs {
+  ScanArgs s;
+  Mat<const float> low; // dt = low·wᵀ
+  Mat<const W> w;
+  long rank, early;
+};
+enum { LANES = 4, RANKS = 8 }; // ranks up to 4·LANES·RANKS
+DEVICE float of(u16, float *) { return 0; } // not asked for
+DEVICE bf16 of(u16 bits, bf16 *) { return {bits}; }
+DEVICE f16 of(u16 bits, f16 *) { return {bits}; }
+template <class W> struct Quad { // 4 elements side by side
+  u32 v[sizeof(W)];
+  DEVICE void load(const W *p) {
+    if (sizeof(W) == 4) {
+      u32x4 t = *(const u32x4 *)p;
+#pragma unroll
+      for (int i = 0; i < (int)sizeof(W); i++) v[i] = t[i];
+    } else {
+      u32x2 t = *(const u32x2 *)p;
+      v[0] = t[0];
+      v[1] = t[1];
+    }
+  }
+  DEVICE float operator[](int i) const {
+    if (sizeof(W) == 4) return __builtin_bit_cast(float, v[i % sizeof(W)]);
+    u16 half = halfOf(v[i >> 1], i & 1);
+    return widen(of(half, (W *)nullptr));
+  }
+};
+template <class W> DEVICE void scanStep(ScanStepArgs<W> a) {
+  const ScanArgs &s = a.s;
+  int d = ((int)blockY() * threads() + thread()) / LANES, q = thread() % LANES, states = (int)s.states, rank = (int)a.rank;
+  bool mine = d < s.dim;
+  const W *w = a.w.row(mine ? d : 0);
+  Quad<W> quad[RANKS];
+  if (a.early) {
+#pragma unroll
+    for (int i = 0; i < RANKS; i++)
+      if (4 * (i * LANES + q) < rank) quad[i].load(w + 4 * (i * LANES + q));
+  }
+  release();
+  await();
+  bool bad = s.fault.seen();
+  if (!a.early) {
+#pragma unroll
+    for (int i = 0; i < RANKS; i++)
+      if (4 * (i * LANES + q) < rank) quad[i].load(w + 4 * (i * LANES + q));
+  }
+  long row = blockX();
+  int at = mine ? d : 0, first = 4 * q;
+  bool has = mine && first < states;
+  float *state = s.state.row(row * s.dim + at) + first;
+  f32x4 h = 0, rate = 0, b = 0, c = 0;
+  if (has) {
+    h = *(const f32x4 *)state;
+    rate = *(const f32x4 *)(s.a.row(at) + first);
+#pragma unroll
+    for (int k = 0; k < 4; k++) { // B and C begin anywhere
+      b[k] = s.b.row(row)[first + k];
+      c[k] = s.c.row(row)[first + k];
+    }
+  }
+  float x = s.x.row(row)[at], bias = s.bias.p ? s.bias.p[at] : 0.0f, skip = s.d.p ? s.d.p[at] : 0.0f;
+  float z = s.z.p ? s.z.row(row)[at] : 0.0f, dt = 0;
+  const float *low = a.low.row(row);
+#pragma unroll
+  for (int i = 0; i < RANKS; i++) {
+    int r = 4 * (i * LANES + q);
+    if (r < rank) {
+      f32x4 l = *(const f32x4 *)(low + r);
+#pragma unroll
+      for (int k = 0; k < 4; k++) dt += l[k] * quad[i][k];
+    }
+  }
+  dt += swap(dt, 1);
+  dt += swap(dt, 2);
+  float delta = softplus(dt + bias), y = 0;
+#pragma unroll
+  for (int k = 0; k < 4; k++) {
+    h[k] = expOf(delta * rate[k]) * h[k] + delta * x * b[k];
+    y += h[k] * c[k];
+  }
+  y += swap(y, 1);
+  y += swap(y, 2);
+  if (bad) return;
+  if (has) *(f32x4 *)state = h;
+  if (!mine || q != 0) return;
+  y += skip * x;
+  ((float *)s.dt.row(row))[d] = dt;
+  s.dst.row(row)[d] = s.z.p ? y * silu(z) : y;
+}
+KERNEL void scan_step_f32(ScanStepArgs<float> a) { scanStep(a); }
+KERNEL void scan_step_bf16(ScanStepArgs<bf16> a) { scanStep(a); }
+KERNEL void scan_step_f16(ScanStepArgs<f16> a) { scanStep(a); }
+
+// scan_run is the scan of many tokens: LANES threads a channel, each with 4 states; LANES tokens
+// at a time, of which each thread does for one what does not depend on the state. blockX is a
+// sequence, blockY a range of channels, blockZ a chunk of the tokens.
+//
+// Chunks are for few sequences. Then scan_ends runs before: it leaves for every chunk the state
+// that it ends in when it begins with zeros, and the sum of its δ, which together make the state
+// that the next one begins with: exp(A·Σδ)·h + end. The first chunk's place also gets a copy of
+// the state, which scan_run overwrites.
+struct ScanRunArgs {
+  ScanArgs s;
+  long chunk;                // tokens of a chunk
+  Mat<float> ends, sums;     // [(chunks + 1)·seqs·dim, states] and [chunks·seqs·dim, 1]
+};
+// Walk is where a thread's operands of a sequence begin.
+struct Walk {
+  const float *x, *dt, *z, *b, *c;
+  int xs, dts, zs, bs, cs; // strides
+  DEVICE void begin(const ScanArgs &s, long first, int d, int state) {
+    x = s.x.row(first) + d;
+    dt = s.dt.row(first) + d;
+    z = s.z.p ? s.z.row(first) + d : x;
+    b = s.b.row(first) + state;
+    c = s.c.row(first) + state;
+    xs = (int)s.x.stride;
+    dts = (int)s.dt.stride;
+    zs = s.z.p ? (int)s.z.stride : xs;
+    bs = (int)s.b.stride;
+    cs = (int)s.c.stride;
+  }
+};
+struct Tokens {
+  float x, dt, z; // of the token that is the thread's
+  f32x4 b[LANES], c[LANES];
+  DEVICE void load(const Walk &w, int t, int end, int q) {
+    int own = t + q < end ? t + q : end - 1;
+    x = w.x[(long)own * w.xs];
+    dt = w.dt[(long)own * w.dts];
+    z = w.z[(long)own * w.zs];
+#pragma unroll
+    for (int i = 0; i < LANES; i++) {
+      int token = t + i < end ? t + i : end - 1;
+      b[i] = *(const f32x4 *)(w.b + (long)token * w.bs);
+      c[i] = *(const f32x4 *)(w.c + (long)token * w.cs);
+    }
+  }
+};
+template <bool outputs> DEVICE void scanRun(ScanRunArgs a) {
+  const ScanArgs &s = a.s;
+  if (s.fault.set()) return;
+  int d = ((int)blockY() * threads() + thread()) / LANES, q = thread() % LANES, states = (int)s.states;
+  bool mine = d < s.dim, has = mine && 4 * q < states;
+  long sequence = blockX(), first = sequence * s.n, of = sequence * s.dim + d, all = blocksX() * s.dim;
+  int from = (int)(blockZ() * a.chunk), end = from + (int)a.chunk < (int)s.n ? from + (int)a.chunk : (int)s.n;
+  if (!mine) { d = 0; of = 0; }
+  f32x4 h = 0, rate = 0;
+  if (has) {
+    rate = *(const f32x4 *)(s.a.row(d) + 4 * q) * 1.44269504f; // for powers of 2
+    f32x4 *state = (f32x4 *)(s.state.row(of) + 4 * q);
+    if (!a.ends.p) {
+      h = *state;
+    } else if (!outputs) {
+      if (blockZ() == 0) *(f32x4 *)(a.ends.row(of) + 4 * q) = *state;
+    } else {
+      h = *(const f32x4 *)(a.ends.row(of) + 4 * q);
+      for (long c = 0; c < blockZ(); c++) {
+        float sum = *a.sums.row(c * all + of);
+        f32x4 e = *(const f32x4 *)(a.ends.row((c + 1) * all + of) + 4 * q);
+#pragma unroll
+        for (int k = 0; k < 4; k++) h[k] = exp2Down(sum * rate[k]) * h[k] + e[k];
+      }
+    }
+  }
+  float bias = s.bias.p ? s.bias.p[d] : 0.0f, skip = s.d.p ? s.d.p[d] : 0.0f, total = 0;
+  Walk walk;
+  walk.begin(s, first, d, has ? 4 * q : 0); // a thread without states reads some, and its h stays 0
+  Tokens now, next;
+  now.load(walk, from, end, q);
+  int leader = lane() & ~(LANES - 1);
+#pragma unroll 1
+  for (int t = from; t < end; t += LANES) {
+    next.load(walk, t + LANES < end ? t + LANES : t, end, q);
+    bool real = t + q < end;
+    float delta = real ? softplus(now.dt + bias) : 0.0f, input = delta * now.x, y[LANES];
+    total += delta;
+#pragma unroll
+    for (int i = 0; i < LANES; i++) {
+      float step = fromLane(delta, leader + i), in = fromLane(input, leader + i);
+      if (!has) in = 0;
+      y[i] = 0;
+#pragma unroll
+      for (int k = 0; k < 4; k++) {
+        h[k] = exp2Down(step * rate[k]) * h[k] + in * now.b[i][k];
+        y[i] += h[k] * now.c[i][k];
+      }
+    }
+    if (outputs) { // thread q gets the sum of y[q] over the channel's threads
+      float u = (q & 1 ? y[1] : y[0]) + swap(q & 1 ? y[0] : y[1], 1);
+      float v = (q & 1 ? y[3] : y[2]) + swap(q & 1 ? y[2] : y[3], 1);
+      float sum = (q & 2 ? v : u) + swap(q & 2 ? u : v, 2) + skip * now.x;
+      if (mine && real) s.dst.row(first + t + q)[d] = s.z.p ? sum * silu(now.z) : sum;
+    }
+    now = next;
+  }
+  if (outputs) {
+    if (has && blockZ() == blocksZ() - 1) *(f32x4 *)(s.state.row(of) + 4 * q) = h;
+    return;
+  }
+  total += swap(total, 1);
+  total += swap(total, 2);
+  if (has) *(f32x4 *)(a.ends.row((blockZ() + 1) * all + of) + 4 * q) = h;
+  if (mine && q == 0) *a.sums.row(blockZ() * all + of) = total;
+}
+KERNEL void scan_run(ScanRunArgs a) { scanRun<true>(a); }
+KERNEL void scan_ends(ScanRunArgs a) { scanRun<false>(a); }

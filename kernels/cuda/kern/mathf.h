@@ -24,6 +24,35 @@ DEVICE float expOf(float x) {
   p *= __builtin_bit_cast(float, (h + 127) << 23);
   return p * __builtin_bit_cast(float, (k - h + 127) << 23);
 }
+// exp2Tail is 2^(n+f) for |f| ≤ ½ and n as the lower bits of shifted hold it, n ≥ −126, with a
+// polynomial that is off by 2e-9.
+DEVICE float exp2Tail(float shifted, float f) {
+  float p = 0.000153534347f;
+  p = p * f + 0.00133988843f;
+  p = p * f + 0.00961843692f;
+  p = p * f + 0.0555033237f;
+  p = p * f + 0.240226477f;
+  p = p * f + 0.693147182f;
+  p = p * f + 1.0f;
+  return __builtin_bit_cast(float, __builtin_bit_cast(int, p) + (__builtin_bit_cast(int, shifted) << 23));
+}
+#define SHIFT 12582912.0f // what is added to it is rounded to an integer, in the lower bits
+
+// exp2Down is 2^x for x ≤ 0, in fewer steps than expOf takes. Below −125 it is 2^−125; a NaN
+// stays one.
+DEVICE float exp2Down(float x) {
+  x = x < -125.0f ? -125.0f : x;
+  float shifted = x + SHIFT;
+  return exp2Tail(shifted, x - (shifted - SHIFT));
+}
+
+// expDown is exp of x ≤ 0. Below −86 it is exp(−86).
+DEVICE float expDown(float x) {
+  x = x < -86.0f ? -86.0f : x;
+  float shifted = __builtin_fmaf(x, 1.44269504f, SHIFT), n = shifted - SHIFT;
+  float f = __builtin_fmaf(x, 1.44269502f, -n);
+  return exp2Tail(shifted, __builtin_fmaf(x, 1.92596299e-8f, f)); // what log2 e has beyond a float
+}
 DEVICE float sigmoid(float x) { return 1.0f / (1.0f + expOf(-x)); }
 DEVICE float silu(float x) { return x / (1.0f + expOf(-x)); }
 

@@ -1,6 +1,6 @@
 // MatMul and GroupedMatMul: a warp a column of the result, its lanes along the inner
 // dimension, so that weights are read once, coalesced, for up to ROWS rows.
-#include "mathf.h"
+#include "act.h"
 
 enum { ROWS = 4 };
 
@@ -31,6 +31,7 @@ template <class W> DEVICE void matMulColumn(MatMulArgs<W> m) {
 }
 KERNEL void matmul_f32(MatMulArgs<float> a) { matMulColumn(a); }
 KERNEL void matmul_bf16(MatMulArgs<bf16> a) { matMulColumn(a); }
+KERNEL void matmul_f16(MatMulArgs<f16> a) { matMulColumn(a); }
 
 // A block takes one place of the list and some columns; it finds the place's expert.
 template <class W> struct GroupedArgs {
@@ -44,37 +45,17 @@ template <class W> struct GroupedArgs {
 };
 template <class W> DEVICE void groupedColumn(GroupedArgs<W> m) {
   if (m.fault.set()) return;
-  long place = blockX();
-  int found = -1, bad = -1; // by the lane that looks at that expert
-  for (int e = lane(); e < (int)m.experts; e += 32) {
-    int from = *m.offsets.row(e), to = *m.offsets.row(e + 1);
-    if (from < 0 || to < from || to > m.places) bad = e;
-    if (place >= from && place < to) found = e;
-  }
-  bad = maxWarp(bad);
-  long expert = maxWarp(found);
-  if (bad >= 0) {
-    if (thread() == 0) m.fault.report(BAD_OFFSET, bad, *m.offsets.row(bad + 1));
-    return;
-  }
-  if (expert < 0) return;
-  long row = place;
-  if (m.slots.p) {
-    int slot = *m.slots.row(place);
-    if (slot < 0 || slot >= m.places) {
-      if (thread() == 0) m.fault.report(BAD_SLOT, slot, (int)place);
-      return;
-    }
-    row = slot / (int)m.k;
-  }
+  Place p = placeOf(m.fault, m.offsets, m.slots, m.experts, m.places, m.k, blockX());
+  if (!p.valid) return;
   int j = (int)blockY() * (threads() / 32) + warp();
   if (j >= m.out) return;
-  const float *a = m.a.row(row);
-  const W *b = m.b.row(expert * m.out + j);
+  const float *a = m.a.row(p.row);
+  const W *b = m.b.row(p.expert * m.out + j);
   float sum = 0;
   for (int k = lane(); k < (int)m.in; k += 32) sum += a[k] * widen(b[k]);
   sum = sumWarp(sum);
-  if (lane() == 0) m.dst.row(place)[j] = m.bias.p ? sum + m.bias.row(expert)[j] : sum;
+  if (lane() == 0) m.dst.row(blockX())[j] = m.bias.p ? sum + m.bias.row(p.expert)[j] : sum;
 }
 KERNEL void grouped_f32(GroupedArgs<float> a) { groupedColumn(a); }
 KERNEL void grouped_bf16(GroupedArgs<bf16> a) { groupedColumn(a); }
+KERNEL void grouped_f16(GroupedArgs<f16> a) { groupedColumn(a); }

@@ -35,6 +35,8 @@ type driver struct {
 	stream    cu.Stream
 	modules   []C.CUmodule
 	functions map[string]C.CUfunction
+	major     int // compute capability
+	overlaps  C.int
 }
 
 var _ cuda.Driver = (*driver)(nil)
@@ -48,6 +50,12 @@ func Open(ordinal int) (cuda.Driver, error) {
 	d := &driver{functions: map[string]C.CUfunction{}}
 	if d.name, err = dev.Name(); err != nil {
 		return nil, fmt.Errorf("the name of GPU %d: %w", ordinal, err)
+	}
+	if d.major, _, err = dev.ComputeCapability(); err != nil {
+		return nil, fmt.Errorf("the compute capability of GPU %d, %s: %w", ordinal, d.name, err)
+	}
+	if d.major >= firstOverlapping {
+		d.overlaps = 1
 	}
 	if d.context, err = dev.RetainPrimaryCtx(); err != nil {
 		return nil, fmt.Errorf("a context on GPU %d, %s: %w", ordinal, d.name, err)
@@ -139,6 +147,9 @@ func (d *driver) Memory() (free, total int64, err error) {
 
 // Load lets the driver compile ptx, which it keeps in a cache of its own for the next time.
 func (d *driver) Load(ptx string) error {
+	if d.major < firstOverlapping {
+		ptx = withoutOverlap(ptx)
+	}
 	text := C.CString(ptx)
 	defer C.free(unsafe.Pointer(text))
 	const logBytes = 8192
@@ -184,7 +195,7 @@ func (d *driver) Launch(kernel string, grid, block [3]int, shared int, args []by
 	}
 	result := C.quadrant_launch(d.handle, f,
 		C.uint(grid[0]), C.uint(grid[1]), C.uint(grid[2]), C.uint(block[0]), C.uint(block[1]), C.uint(block[2]),
-		C.uint(shared), C.CUstream(unsafe.Pointer(d.stream.C())), unsafe.Pointer(unsafe.SliceData(args)), C.size_t(len(args)))
+		C.uint(shared), d.cstream(), d.overlaps, unsafe.Pointer(unsafe.SliceData(args)), C.size_t(len(args)))
 	if err := failure(result); err != nil {
 		return fmt.Errorf("launching %s on %v blocks of %v threads: %w", kernel, grid, block, err)
 	}
@@ -229,7 +240,61 @@ func (d *driver) CopyOut(dst []byte, src uint64) error {
 	})
 }
 
-func (d *driver) Sync() error { return d.do(d.stream.Synchronize) }
+func (d *driver) Sync() error { return failure(C.quadrant_synchronize(d.handle, d.cstream())) }
+
+func (d *driver) cstream() C.CUstream { return C.CUstream(unsafe.Pointer(d.stream.C())) }
+
+// AllocHost returns pinned memory of the host.
+func (d *driver) AllocHost(bytes int) (host []byte, p uint64, err error) {
+	err = d.do(func() error {
+		var at unsafe.Pointer
+		var device C.CUdeviceptr
+		const mapped = 2
+		if err := failure(C.cuMemHostAlloc(&at, C.size_t(bytes), mapped)); err != nil {
+			return err
+		}
+		if err := failure(C.cuMemHostGetDevicePointer(&device, at, 0)); err != nil {
+			return err
+		}
+		host, p = unsafe.Slice((*byte)(at), bytes), uint64(device)
+		return nil
+	})
+	return host, p, err
+}
+
+// A graph is launches that the driver starts as one.
+type graph struct {
+	d    *driver
+	exec C.CUgraphExec
+}
+
+func (d *driver) Record(launches func() error) (cuda.Graph, error) {
+	g := &graph{d: d}
+	return g, d.do(func() error {
+		if err := failure(C.cuStreamBeginCapture(d.cstream(), C.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)); err != nil {
+			return err
+		}
+		err := launches()
+		var captured C.CUgraph
+		err = errors.Join(err, failure(C.cuStreamEndCapture(d.cstream(), &captured)))
+		if err != nil {
+			return fmt.Errorf("recording launches: %w", err)
+		}
+		err = failure(C.cuGraphInstantiateWithFlags(&g.exec, captured, 0))
+		return errors.Join(err, failure(C.cuGraphDestroy(captured)))
+	})
+}
+
+func (g *graph) Launch() error {
+	if err := failure(C.quadrant_graph_launch(g.d.handle, g.exec, g.d.cstream())); err != nil {
+		return fmt.Errorf("launching a graph: %w", err)
+	}
+	return nil
+}
+
+func (g *graph) Free() error {
+	return errors.Join(g.d.Sync(), g.d.do(func() error { return failure(C.cuGraphExecDestroy(g.exec)) }))
+}
 
 // failure is what a result of the driver means, nil for success.
 func failure(result C.CUresult) error {

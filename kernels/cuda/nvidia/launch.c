@@ -13,7 +13,7 @@ CUresult quadrant_load(CUmodule *module, const char *ptx, char *log, size_t log_
 
 CUresult quadrant_launch(CUcontext context, CUfunction f,
 	unsigned int gx, unsigned int gy, unsigned int gz, unsigned int bx, unsigned int by, unsigned int bz,
-	unsigned int shared, CUstream stream, void *args, size_t bytes)
+	unsigned int shared, CUstream stream, int overlaps, void *args, size_t bytes)
 {
 	void *extra[] = {
 		CU_LAUNCH_PARAM_BUFFER_POINTER, args,
@@ -23,5 +23,22 @@ CUresult quadrant_launch(CUcontext context, CUfunction f,
 	CUresult result = cuCtxSetCurrent(context);
 	if (result != CUDA_SUCCESS)
 		return result;
-	return cuLaunchKernel(f, gx, gy, gz, bx, by, bz, shared, stream, NULL, extra);
+	if (!overlaps)
+		return cuLaunchKernel(f, gx, gy, gz, bx, by, bz, shared, stream, NULL, extra);
+	CUlaunchAttribute overlap = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION};
+	overlap.value.programmaticStreamSerializationAllowed = 1;
+	CUlaunchConfig config = {gx, gy, gz, bx, by, bz, shared, stream, &overlap, 1};
+	return cuLaunchKernelEx(&config, f, NULL, extra);
+}
+
+CUresult quadrant_graph_launch(CUcontext context, CUgraphExec graph, CUstream stream)
+{
+	CUresult result = cuCtxSetCurrent(context);
+	return result != CUDA_SUCCESS ? result : cuGraphLaunch(graph, stream);
+}
+
+CUresult quadrant_synchronize(CUcontext context, CUstream stream)
+{
+	CUresult result = cuCtxSetCurrent(context);
+	return result != CUDA_SUCCESS ? result : cuStreamSynchronize(stream);
 }

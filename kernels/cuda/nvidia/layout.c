@@ -34,6 +34,12 @@ SIZE(CUDA_ARRAY_DESCRIPTOR, 24);
 SIZE(CUDA_ARRAY3D_DESCRIPTOR, 40);
 OFFSET(CUDA_ARRAY3D_DESCRIPTOR, Flags, 32);
 
+SIZE(CUlaunchAttribute, 72);
+OFFSET(CUlaunchAttribute, value, 8);
+SIZE(CUlaunchConfig, 56);
+OFFSET(CUlaunchConfig, hStream, 32);
+OFFSET(CUlaunchConfig, attrs, 40);
+
 SIZE(CUDA_KERNEL_NODE_PARAMS, 56);
 OFFSET(CUDA_KERNEL_NODE_PARAMS, kernelParams, 40);
 

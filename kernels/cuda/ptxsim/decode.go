@@ -167,7 +167,7 @@ func (d *decoder) decode(in *instr) error {
 	if !known {
 		return fmt.Errorf("instruction %s is not known", in.op)
 	}
-	if strings.HasPrefix(in.op, "shfl.sync.") || in.op == "bar.warp.sync" {
+	if strings.HasPrefix(in.op, "shfl.sync.") || in.op == "bar.warp.sync" || strings.Contains(in.op, ".sync.aligned.") {
 		in.kind = waitsForWarp
 	}
 	var err error

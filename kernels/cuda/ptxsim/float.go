@@ -140,6 +140,13 @@ func conversions(t map[string]builder) {
 		}
 		return uint64(kernels.ToBF16(math.Float32frombits(uint32(a))))
 	})
+	t["cvt.rn.f16.f32"] = apply1(16, 32, func(a uint64) uint64 {
+		if x := f32.get(a); x != x {
+			return 0x7fff
+		}
+		return uint64(kernels.ToF16(math.Float32frombits(uint32(a))))
+	})
+	t["cvt.f32.f16"] = apply1(32, 16, func(a uint64) uint64 { return bitsOf(kernels.FromF16(uint16(a))) })
 	for _, f := range floatTypes {
 		t["cvt.rni."+f.name+"."+f.name] = apply1(f.bits, f.bits, func(a uint64) uint64 { return f.put(math.RoundToEven(f.get(a))) })
 		for _, i := range integerTypes {
@@ -158,7 +165,7 @@ func conversions(t map[string]builder) {
 		}
 	}
 	for _, from := range integerTypes {
-		for _, to := range append(integerTypes, integer{"u16", 16, false}) {
+		for _, to := range integerTypes {
 			if from.bits != to.bits {
 				t["cvt."+to.name+"."+from.name] = convert(to, from)
 			}

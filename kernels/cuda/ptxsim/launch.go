@@ -110,6 +110,7 @@ type warp struct {
 	groups  []group // the live ones
 	barrier int32   // where the warp waits, once run returns
 	epoch   int32   // the number of waits of the warp, for the check of races
+	flights [lanes]flights
 }
 
 // A group is lanes at one instruction. One that is stuck waits there for other lanes.
@@ -120,7 +121,7 @@ type group struct {
 }
 
 func (w *warp) start() {
-	w.live, w.epoch = w.all, 0
+	w.live, w.epoch, w.flights = w.all, 0, [lanes]flights{}
 	w.groups = append(w.groups[:0], group{mask: w.all})
 	for slot, of := range w.b.l.k.specials {
 		for l := range lanes {

@@ -11,6 +11,7 @@ type kernel struct {
 	name        string
 	paramBytes  int
 	sharedBytes int
+	maxThreads  int // of a block
 	code        []instr
 	slots       int               // registers, constants and special registers
 	constants   map[int]uint64    // by slot
@@ -116,17 +117,38 @@ func header(text string) (*decoder, error) {
 	if !ok || !open || !closed {
 		return nil, fmt.Errorf("%q is no header of a kernel", text)
 	}
-	if tail = strings.TrimSpace(tail); tail != "" {
-		return nil, fmt.Errorf("directive %q is not supported", tail)
+	most, err := bounds(tail)
+	if err != nil {
+		return nil, err
 	}
 	v, err := variable(strings.TrimSpace(params), ".param")
 	if err != nil {
 		return nil, fmt.Errorf("parameters of %s: %w: want one struct", name, err)
 	}
 	d := newDecoder(name)
-	d.k.paramBytes = v.bytes
+	d.k.paramBytes, d.k.maxThreads = v.bytes, most
 	d.symbols[v.name] = symbol{space: "param"}
 	return d, nil
+}
+
+// bounds reads ".maxntid 128, 1, 1 .minnctapersm 2", both of which may be absent: the most
+// threads of a block, and a wish to the assembler.
+func bounds(tail string) (most int, err error) {
+	most = maxThreads
+	for words := strings.Fields(strings.ReplaceAll(tail, ",", "")); len(words) > 0; {
+		switch {
+		case words[0] == ".maxntid" && len(words) >= 4 && words[2] == "1" && words[3] == "1":
+			if most, err = strconv.Atoi(words[1]); err != nil {
+				return 0, fmt.Errorf("directive %q: %w", tail, err)
+			}
+			words = words[4:]
+		case words[0] == ".minnctapersm" && len(words) >= 2:
+			words = words[2:]
+		default:
+			return 0, fmt.Errorf("directive %q is not supported", tail)
+		}
+	}
+	return most, nil
 }
 
 // A declared is a variable: ".shared .align 4 .b8 name[96]", ".shared .align 8 .f64 name".

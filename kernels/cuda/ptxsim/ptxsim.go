@@ -34,11 +34,14 @@ const DefaultMaxSteps = 1 << 27
 // one goroutine.
 type Machine struct {
 	Order    Order
-	MaxSteps int // instructions of warps in a launch; a kernel that takes more hangs
+	MaxSteps int      // instructions of warps in a launch; a kernel that takes more hangs
+	Library  *Library // where it finds what others have loaded; may be nil
 
 	kernels map[string]*kernel
 	allocs  []*allocation
 	launch  int32 // the number of the launch, for the check of races
+
+	recording *Graph // that takes launches in place of running them
 }
 
 // New returns a machine without kernels.
@@ -54,7 +57,7 @@ func (m *Machine) Memory() (free, total int64, err error) { return math.MaxInt64
 
 // Load reads the kernels of a PTX text.
 func (m *Machine) Load(ptx string) error {
-	ks, err := parse(ptx)
+	ks, err := m.Library.parse(ptx)
 	if err != nil {
 		return fmt.Errorf("ptxsim: %w", err)
 	}
@@ -75,6 +78,10 @@ func (m *Machine) Launch(name string, grid, block [3]int, shared int, args []byt
 	}
 	if err := checkLaunch(k, grid, block, shared, args); err != nil {
 		return fmt.Errorf("ptxsim: launch of %s: %w", name, err)
+	}
+	if m.recording != nil {
+		m.recording.add(name, grid, block, shared, args)
+		return nil
 	}
 	m.launch++
 	l := &launcher{m: m, k: k, grid: grid, dim: block, args: args, shared: shared}
@@ -97,8 +104,8 @@ func checkLaunch(k *kernel, grid, block [3]int, shared int, args []byte) error {
 			return fmt.Errorf("grid %v, want 1 to 2147483647, 65535 and 65535 blocks", grid)
 		}
 	}
-	if n := block[0] * block[1] * block[2]; n < 1 || n > maxThreads {
-		return fmt.Errorf("block %v has %d threads, want 1 to %d", block, n, maxThreads)
+	if n := block[0] * block[1] * block[2]; n < 1 || n > k.maxThreads {
+		return fmt.Errorf("block %v has %d threads, want 1 to %d", block, n, k.maxThreads)
 	}
 	if n := k.sharedBytes + shared; n > maxShared {
 		return fmt.Errorf("%d bytes of shared memory, want at most %d", n, maxShared)
@@ -113,3 +120,18 @@ func checkLaunch(k *kernel, grid, block [3]int, shared int, args []byte) error {
 func (m *Machine) Sync() error { return nil }
 
 var errNoMemory = errors.New("ptxsim: allocation of no bytes")
+
+// AllocHost returns memory that is the host's and the machine's.
+func (m *Machine) AllocHost(n int) (host []byte, p uint64, err error) {
+	host = make([]byte, n)
+	p, err = m.Share(host)
+	return host, p, err
+}
+
+// Share gives kernels access to memory of the host.
+func (m *Machine) Share(host []byte) (p uint64, err error) {
+	if p, err = m.Alloc(len(host)); err == nil {
+		m.allocs[len(m.allocs)-1].data = host
+	}
+	return p, err
+}

@@ -21,6 +21,9 @@ var table = func() map[string]builder {
 	moves(t)
 	loads(t)
 	collectives(t)
+	dependencies(t)
+	async(t)
+	matrices(t)
 	return t
 }()
 
@@ -79,7 +82,7 @@ type integer struct {
 	signed bool
 }
 
-var integerTypes = []integer{{"s32", 32, true}, {"u32", 32, false}, {"s64", 64, true}, {"u64", 64, false}}
+var integerTypes = []integer{{"s32", 32, true}, {"u32", 32, false}, {"s64", 64, true}, {"u64", 64, false}, {"s16", 16, true}, {"u16", 16, false}}
 
 // cut drops the bits beyond the type's.
 func (t integer) cut(v uint64) uint64 { return v & (math.MaxUint64 >> (64 - t.bits)) }
@@ -159,7 +162,17 @@ func divide(t integer, signed func(a, b int64) int64, unsigned func(a, b uint64)
 	}
 }
 
+// extract is bfe: b bits of a, from bit c on.
+func extract(a, from, length uint64) uint64 {
+	from, length = from&0xff, length&0xff
+	if from >= 32 {
+		return 0
+	}
+	return a >> from & (1<<length - 1)
+}
+
 func logic(t map[string]builder) {
+	t["bfe.u32"] = apply3(32, 32, 32, 32, extract)
 	for name, n := range map[string]int{"pred": 1, "b16": 16, "b32": 32, "b64": 64} {
 		i := integer{bits: n}
 		t["and."+name] = apply2(n, n, n, func(a, b uint64) uint64 { return a & b })
@@ -177,7 +190,7 @@ func moves(t map[string]builder) {
 	for _, name := range []string{"b16", "u16", "b32", "u32", "s32", "f32", "b64", "u64", "s64", "f64"} {
 		n := width(name)
 		t["mov."+name] = move(n)
-		if n >= 32 {
+		if n >= 16 {
 			t["selp."+name] = apply3(n, n, n, 1, func(a, b, p uint64) uint64 {
 				if p&1 != 0 {
 					return a
@@ -236,5 +249,14 @@ func comparisons(t map[string]builder) {
 		t["setp.nan."+f.name] = apply2(1, f.bits, f.bits, func(a, b uint64) uint64 {
 			return predicate(f.get(a) != f.get(a) || f.get(b) != f.get(b))
 		})
+	}
+}
+
+// dependencies are how launches overlap. Here one launch follows the other.
+func dependencies(t map[string]builder) {
+	for _, name := range []string{"griddepcontrol.wait", "griddepcontrol.launch_dependents"} {
+		t[name] = func(d *decoder) (action, error) {
+			return func(*warp, uint32) error { return nil }, d.want(0)
+		}
 	}
 }

@@ -47,7 +47,7 @@ static CUresult device_attribute(int *v, CUdevice_attribute a, CUdevice d)
 	(void)d;
 	switch (a) {
 	case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR:
-		*v = 8;
+		*v = 9;
 		return CUDA_SUCCESS;
 	case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR:
 		*v = 0;
@@ -131,6 +131,69 @@ static CUresult launch(CUfunction f, unsigned int gx, unsigned int gy, unsigned 
 		? CUDA_SUCCESS : CUDA_ERROR_LAUNCH_FAILED;
 }
 
+static CUresult launch_ex(const CUlaunchConfig *c, CUfunction f, void **params, void **extra)
+{
+	if (c->numAttrs != 1 || c->attrs[0].id != CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return launch(f, c->gridDimX, c->gridDimY, c->gridDimZ, c->blockDimX, c->blockDimY, c->blockDimZ, c->sharedMemBytes,
+		c->hStream, params, extra);
+}
+
+static CUresult capture_begin(CUstream s, CUstreamCaptureMode mode)
+{
+	NEEDS_CONTEXT;
+	return s == STREAM && mode == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL && simCapture() ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+static CUresult capture_end(CUstream s, CUgraph *g)
+{
+	NEEDS_CONTEXT;
+	if (s != STREAM)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	*g = (CUgraph)simCaptured();
+	return *g ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+static CUresult graph_instantiate(CUgraphExec *e, CUgraph g, unsigned long long flags)
+{
+	NEEDS_CONTEXT;
+	*e = (CUgraphExec)g;
+	return flags == 0 ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+static CUresult graph_destroy(CUgraph g)
+{
+	(void)g;
+	NEEDS_CONTEXT;
+	return CUDA_SUCCESS;
+}
+
+static CUresult graph_launch(CUgraphExec e, CUstream s)
+{
+	NEEDS_CONTEXT;
+	return s == STREAM && simGraphLaunch((uintptr_t)e) ? CUDA_SUCCESS : CUDA_ERROR_LAUNCH_FAILED;
+}
+
+static CUresult exec_destroy(CUgraphExec e)
+{
+	NEEDS_CONTEXT;
+	return simGraphFree((uintptr_t)e) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+static CUresult host_allocate(void **p, size_t bytes, unsigned int flags)
+{
+	NEEDS_CONTEXT;
+	*p = simAllocHost(bytes);
+	return flags == 2 && *p ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+static CUresult host_pointer(CUdeviceptr *d, void *p, unsigned int flags)
+{
+	NEEDS_CONTEXT;
+	*d = simHostPointer(p);
+	return flags == 0 && *d ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
 static CUresult allocate(CUdeviceptr *p, size_t bytes)
 {
 	NEEDS_CONTEXT;
@@ -199,6 +262,15 @@ void *quadrant_simulated(const char *symbol)
 		{"cuModuleLoadDataEx", load},
 		{"cuModuleGetFunction", get_function},
 		{"cuLaunchKernel", launch},
+		{"cuLaunchKernelEx", launch_ex},
+		{"cuStreamBeginCapture_v2", capture_begin},
+		{"cuStreamEndCapture", capture_end},
+		{"cuGraphInstantiateWithFlags", graph_instantiate},
+		{"cuGraphDestroy", graph_destroy},
+		{"cuGraphLaunch", graph_launch},
+		{"cuGraphExecDestroy", exec_destroy},
+		{"cuMemHostAlloc", host_allocate},
+		{"cuMemHostGetDevicePointer_v2", host_pointer},
 		{"cuMemAlloc_v2", allocate},
 		{"cuMemFree_v2", release},
 		{"cuMemsetD8Async", set},

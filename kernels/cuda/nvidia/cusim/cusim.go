@@ -6,6 +6,7 @@ package cusim
 #cgo CFLAGS: -I${SRCDIR}/../include -O2 -Wall
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 */
 import "C"
 
@@ -25,7 +26,9 @@ var gpu = struct {
 	*ptxsim.Machine
 	modules []string // PTX; a module's handle is its index and one
 	kernels []string // names; a function's handle likewise
-}{Machine: ptxsim.New(ptxsim.Forward)}
+	graphs  []*ptxsim.Graph
+	host    map[unsafe.Pointer]uint64 // addresses of memory of the host
+}{Machine: ptxsim.New(ptxsim.Forward), host: map[unsafe.Pointer]uint64{}}
 
 // done is 1 for nil, and prints other errors, for which the driver has but numbers.
 func done(err error) C.int {
@@ -73,6 +76,55 @@ func simLaunch(f C.uintptr_t, gx, gy, gz, bx, by, bz, shared C.uint, args unsafe
 	defer gpu.Unlock()
 	grid, block := [3]int{int(gx), int(gy), int(gz)}, [3]int{int(bx), int(by), int(bz)}
 	return done(gpu.Launch(gpu.kernels[f-1], grid, block, int(shared), C.GoBytes(args, C.int(bytes))))
+}
+
+//export simCapture
+func simCapture() C.int {
+	gpu.Lock()
+	defer gpu.Unlock()
+	return done(gpu.BeginRecord())
+}
+
+//export simCaptured
+func simCaptured() C.uintptr_t {
+	gpu.Lock()
+	defer gpu.Unlock()
+	gpu.graphs = append(gpu.graphs, gpu.EndRecord())
+	return C.uintptr_t(len(gpu.graphs))
+}
+
+//export simGraphLaunch
+func simGraphLaunch(g C.uintptr_t) C.int {
+	gpu.Lock()
+	defer gpu.Unlock()
+	return done(gpu.graphs[g-1].Launch())
+}
+
+//export simGraphFree
+func simGraphFree(g C.uintptr_t) C.int {
+	gpu.Lock()
+	defer gpu.Unlock()
+	return done(gpu.graphs[g-1].Free())
+}
+
+//export simAllocHost
+func simAllocHost(bytes C.size_t) unsafe.Pointer {
+	gpu.Lock()
+	defer gpu.Unlock()
+	at := C.calloc(bytes, 1)
+	p, err := gpu.Share(unsafe.Slice((*byte)(at), int(bytes)))
+	if done(err) == 0 {
+		return nil
+	}
+	gpu.host[at] = p
+	return at
+}
+
+//export simHostPointer
+func simHostPointer(at unsafe.Pointer) C.ulonglong {
+	gpu.Lock()
+	defer gpu.Unlock()
+	return C.ulonglong(gpu.host[at])
 }
 
 //export simAlloc
