@@ -17,7 +17,7 @@ import (
 
 // trainFlags are what the flags of 'train' say, before defaults are filled in.
 type trainFlags struct {
-	model, tokenizer, task  string
+	model, tokenizer        string
 	corpus                  []string
 	steps                   int
 	tokens                  int64

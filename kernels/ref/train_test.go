@@ -98,12 +98,6 @@ func TestTrainingDefinitions(t *testing.T) {
 	}
 }
 
-func mat16(rows, cols int, elements ...float64) kernels.Mat {
-	m := mat(rows, cols, elements...)
-	m.Type = kernels.BF16
-	return m
-}
-
 // TestScanKeepsStarts: what a scan keeps is the state that scans of its first tokens end in.
 func TestScanKeepsStarts(t *testing.T) {
 	s := newSource()

@@ -8,8 +8,6 @@
 // this package's functions return an error that says so.
 package nvidia
 
-import "strings"
-
 // An Info describes a GPU.
 type Info struct {
 	Name            string // "NVIDIA H200"
@@ -17,15 +15,4 @@ type Info struct {
 	Major, Minor    int    // compute capability
 	Multiprocessors int
 	CUDA            int // the newest version of CUDA that the driver serves, 1000·major + 10·minor
-}
-
-// firstOverlapping is the compute capability from which on launches can overlap.
-const firstOverlapping = 9
-
-// withoutOverlap is ptx for a GPU before that: the kernels do not wait, because the launches
-// do.
-func withoutOverlap(ptx string) string {
-	ptx = strings.Replace(ptx, ".target sm_90", ".target sm_80", 1)
-	ptx = strings.ReplaceAll(ptx, "griddepcontrol.wait;", "")
-	return strings.ReplaceAll(ptx, "griddepcontrol.launch_dependents;", "")
 }
