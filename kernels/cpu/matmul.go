@@ -1,16 +1,17 @@
 package cpu
 
-import "quadrant/kernels"
-
-// colBlock is how many outputs are one unit of a product: enough rows of weights to be
-// worth taking, few enough to share evenly.
-const colBlock = 16
+import (
+	"quadrant/kernels"
+	"quadrant/kernels/cpu/internal/vec"
+)
 
 // gemm computes c[m, n] = x[m, k]·w[n, k]ᵀ (+ bias), w of any float type.
 func (d *Device) gemm(worker int, c []float32, ldc int, x operand, w weights, m, n, k int, bias []float32) {
 	switch {
 	case x.h != nil:
 		d.vec.GemmPairs(c, ldc, x.h, x.stride, w.h, w.stride, m, n, k)
+	case m >= vec.WideRows && d.vec.GemmWide != nil:
+		d.wideProduct(c, ldc, x.f, x.stride, w, m, n, k, d.temp(worker, vec.WideTemp))
 	case w.typ == kernels.F32:
 		d.product(c, ldc, x.f, x.stride, w, m, n, k, nil)
 	default:
@@ -36,6 +37,33 @@ func (d *Device) product(c []float32, ldc int, x []float32, ldx int, w weights, 
 	}
 }
 
+// wideProduct is product for many rows of X.
+func (d *Device) wideProduct(c []float32, ldc int, x []float32, ldx int, w weights, m, n, k int, temp []float32) {
+	for j := 0; j < n; j += vec.WideCols {
+		c, w, n := c[j:], w.at(j, 0), min(vec.WideCols, n-j)
+		switch w.typ {
+		case kernels.F32:
+			d.vec.GemmWide(c, ldc, x, ldx, w.f, w.stride, m, n, k, temp)
+		case kernels.BF16:
+			d.vec.GemmWideBF16(c, ldc, x, ldx, w.h, w.stride, m, n, k, temp)
+		case kernels.F16:
+			d.vec.GemmWideF16(c, ldc, x, ldx, w.h, w.stride, m, n, k, temp)
+		}
+	}
+}
+
+// unitCols is how many of n outputs are one unit of a product with m rows: enough rows of
+// weights to be worth taking, few enough to share evenly.
+func (d *Device) unitCols(m, n int) int {
+	if m < vec.WideRows || d.vec.GemmWide == nil {
+		return 16
+	}
+	// Whole tiles, and as many units for each worker.
+	workers := d.pool.workers
+	each := blocks(n, blocks(n, vec.WideCols*workers)*workers)
+	return min(vec.WideCols, blocks(each, 32)*32)
+}
+
 // weightedRows is y = Σ_i p[i]·V[i], v of any float type.
 func (d *Device) weightedRows(y, p []float32, v weights) {
 	switch v.typ {
@@ -51,37 +79,38 @@ func (d *Device) weightedRows(y, p []float32, v weights) {
 // matMulJob takes blocks of columns of the output, or blocks of rows where there are too
 // few columns to share.
 type matMulJob struct {
-	d     *Device
-	dst   view[float32]
-	a     operand
-	k     int
-	b     weights
-	bias  []float32
-	byRow bool
-}
+	d    *Device
+	dst  view[float32]
+	a    operand
+	k    int
+	b    weights
+	bias []float32
 
-const rowBlock = 8
+	rowBlock, colBlock int // of a unit: all rows, or all columns
+}
 
 func (j *matMulJob) start(o *kernels.MatMul) {
 	j.dst, j.b, j.bias = f32(o.Dst), weightsOf(o.B), vector(o.Bias)
 	j.a, j.k = j.d.operandOf(f32(o.A), o.B.Type), o.A.Cols
 	m, n, k := j.dst.rows, j.dst.cols, j.k
-	cols, rows := blocks(n, colBlock), blocks(m, rowBlock)
-	j.byRow = cols < 4*j.d.pool.workers && rows > cols
-	if j.byRow {
-		j.d.pool.do(j, rows, rowBlock*n*k)
-	} else {
-		j.d.pool.do(j, cols, m*colBlock*k)
+	j.rowBlock, j.colBlock = m, j.d.unitCols(m, n)
+	if rows := 8; blocks(n, 16) < 4*j.d.pool.workers && m > rows {
+		// Each unit packs the weights anew, so those of wide products are few.
+		if wide := blocks(blocks(m, 4*j.d.pool.workers), 12) * 12; wide >= 4*12 {
+			rows = wide
+		}
+		j.rowBlock, j.colBlock = rows, n
 	}
+	j.d.pool.do(j, blocks(m, j.rowBlock)*blocks(n, j.colBlock), j.rowBlock*j.colBlock*k)
 }
 
 func blocks(n, size int) int { return (n + size - 1) / size }
 
 func (j *matMulJob) run(worker, lo, hi int) {
-	if j.byRow {
-		j.block(worker, lo*rowBlock, min(hi*rowBlock, j.dst.rows), 0, j.dst.cols)
+	if j.rowBlock < j.dst.rows {
+		j.block(worker, lo*j.rowBlock, min(hi*j.rowBlock, j.dst.rows), 0, j.dst.cols)
 	} else {
-		j.block(worker, 0, j.dst.rows, lo*colBlock, min(hi*colBlock, j.dst.cols))
+		j.block(worker, 0, j.dst.rows, lo*j.colBlock, min(hi*j.colBlock, j.dst.cols))
 	}
 }
 
@@ -103,6 +132,8 @@ type groupedJob struct {
 	bias    view[float32]
 	offsets view[int32]
 	experts int
+
+	colBlock int // of a unit
 }
 
 func (j *groupedJob) start(o *kernels.GroupedMatMul) {
@@ -118,7 +149,8 @@ func (j *groupedJob) start(o *kernels.GroupedMatMul) {
 		}
 	}
 	j.x = j.d.operandOf(j.a, o.B.Type)
-	j.d.pool.do(j, j.experts*blocks(j.dst.cols, colBlock), j.dst.rows*colBlock*j.a.cols/j.experts)
+	j.colBlock = j.d.unitCols(blocks(j.dst.rows, j.experts), j.dst.cols)
+	j.d.pool.do(j, j.experts*blocks(j.dst.cols, j.colBlock), j.dst.rows*j.colBlock*j.a.cols/j.experts)
 }
 
 // checkOffsets guards against offsets into rows that Sort did not make.
@@ -152,12 +184,12 @@ func (d *Device) gathered(a view[float32], slots view[int32], k int) (view[float
 
 func (j *groupedJob) run(worker, lo, hi int) {
 	for u := lo; u < hi; u++ {
-		e, c0 := u%j.experts, u/j.experts*colBlock
+		e, c0 := u%j.experts, u/j.experts*j.colBlock
 		first, last := int(j.offsets.row(e)[0]), int(j.offsets.row(e + 1)[0])
 		if first == last {
 			continue
 		}
-		c1 := min(c0+colBlock, j.dst.cols)
+		c1 := min(c0+j.colBlock, j.dst.cols)
 		var bias []float32
 		if !j.bias.none() {
 			bias = j.bias.row(e)[c0:c1]

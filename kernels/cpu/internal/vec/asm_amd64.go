@@ -147,6 +147,18 @@ func fusedAVX2(n int) float32
 func sumAVX2(x *float32, n int) float32
 
 //go:noescape
+func wideAVX512(c *float32, ldc int, x *float32, ldx int, w *float32, parts *float32, k int, load uint32, store uint32)
+
+//go:noescape
+func packAVX512(to *float32, w *float32, ldw int, k int)
+
+//go:noescape
+func packBF16AVX512(to *float32, w *uint16, ldw int, k int)
+
+//go:noescape
+func packF16AVX512(to *float32, w *uint16, ldw int, k int)
+
+//go:noescape
 func panelPairsAVX512(c *float32, ldc int, x *uint16, ldx int, w *uint16, ldw int, quads int, k int)
 
 //go:noescape

@@ -34,6 +34,7 @@ type products[T float32 | uint16] struct {
 	vector       func(c, x *float32, w *T, ldw, quads, k int)
 	single       func(x *float32, w *T, k int) float32
 	dot          func(x []float32, w []T) float32
+	pack         func(to *float32, w *T, ldw, k int) // nil: no tiles
 	weightedRows func(y, p *float32, v *T, ldv, n, blocks int)
 	weightedRest func(y, p []float32, v []T, ldv int)
 }
@@ -41,9 +42,9 @@ type products[T float32 | uint16] struct {
 func avx512() Funcs {
 	a := &assembled{
 		name: "avx512", lanes: 16, masks: true, panelRows: 4,
-		f32:  products[float32]{panelAVX512, vectorAVX512, singleAVX512, dot, weightedRowsAVX512, weightedRows},
-		bf16: products[uint16]{panelBF16AVX512, vectorBF16AVX512, singleBF16AVX512, dotBF16, weightedRowsBF16AVX512, weightedRowsBF16},
-		f16:  products[uint16]{panelF16AVX512, vectorF16AVX512, singleF16AVX512, dotF16, weightedRowsF16AVX512, weightedRowsF16},
+		f32:  products[float32]{panelAVX512, vectorAVX512, singleAVX512, dot, packAVX512, weightedRowsAVX512, weightedRows},
+		bf16: products[uint16]{panelBF16AVX512, vectorBF16AVX512, singleBF16AVX512, dotBF16, packBF16AVX512, weightedRowsBF16AVX512, weightedRowsBF16},
+		f16:  products[uint16]{panelF16AVX512, vectorF16AVX512, singleF16AVX512, dotF16, packF16AVX512, weightedRowsF16AVX512, weightedRowsF16},
 		silu: siluAVX512, gelu: geluAVX512, geluTanh: geluTanhAVX512, softplus: softplusAVX512, multiply: multiplyAVX512,
 		multiplyAdd: multiplyAddAVX512, axpy: axpyAVX512, scale: scaleAVX512,
 		scaledMax: scaledMaxAVX512, expSum: expSumAVX512,
@@ -55,9 +56,9 @@ func avx512() Funcs {
 func avx2() Funcs {
 	a := &assembled{
 		name: "avx2", lanes: 8, panelRows: 2,
-		f32:  products[float32]{panelAVX2, vectorAVX2, singleAVX2, dot, weightedRowsAVX2, weightedRows},
-		bf16: products[uint16]{panelBF16AVX2, vectorBF16AVX2, singleBF16AVX2, dotBF16, weightedRowsBF16AVX2, weightedRowsBF16},
-		f16:  products[uint16]{panelF16AVX2, vectorF16AVX2, singleF16AVX2, dotF16, weightedRowsF16AVX2, weightedRowsF16},
+		f32:  products[float32]{panelAVX2, vectorAVX2, singleAVX2, dot, nil, weightedRowsAVX2, weightedRows},
+		bf16: products[uint16]{panelBF16AVX2, vectorBF16AVX2, singleBF16AVX2, dotBF16, nil, weightedRowsBF16AVX2, weightedRowsBF16},
+		f16:  products[uint16]{panelF16AVX2, vectorF16AVX2, singleF16AVX2, dotF16, nil, weightedRowsF16AVX2, weightedRowsF16},
 		silu: siluAVX2, gelu: geluAVX2, geluTanh: geluTanhAVX2, softplus: softplusAVX2, multiply: multiplyAVX2,
 		multiplyAdd: multiplyAddAVX2, axpy: axpyAVX2, scale: scaleAVX2,
 		scaledMax: scaledMaxAVX2, expSum: expSumAVX2,
@@ -78,7 +79,7 @@ func (a *assembled) funcs() Funcs {
 			}
 		}
 	}
-	return Funcs{
+	f := Funcs{
 		Name: a.name, Gemm: a.gemm, GemmBF16: a.gemmBF16, GemmF16: a.gemmF16,
 		WeightedRows: a.rows, WeightedRowsBF16: a.rowsBF16, WeightedRowsF16: a.rowsF16,
 		Axpy: a.addScaled, Mul: unary(a.multiply, mul), MulAdd: a.mulAdd,
@@ -88,6 +89,10 @@ func (a *assembled) funcs() Funcs {
 		Scan: a.scan, Fused: a.multiplyAdds, Sum: a.total,
 		Grads: a.training(),
 	}
+	if a.f32.pack != nil {
+		f.GemmWide, f.GemmWideBF16, f.GemmWideF16 = a.gemmWide, a.gemmWideBF16, a.gemmWideF16
+	}
+	return f
 }
 
 func (a *assembled) gemm(c []float32, ldc int, x []float32, ldx int, w []float32, ldw, m, n, k int) {

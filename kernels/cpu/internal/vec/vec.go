@@ -16,6 +16,12 @@ type Funcs struct {
 	// 4·k values.
 	GemmBF16, GemmF16 func(c []float32, ldc int, x []float32, ldx int, w []uint16, ldw, m, n, k int, tmp []float32)
 
+	// GemmWide, GemmWideBF16 and GemmWideF16 are the products of Gemm, the same bits, for many rows
+	// of X and at most [WideCols] of W, which they pack: worth it from about [WideRows] rows of X
+	// on. tmp has room for [WideTemp] values. They are nil where a set has none.
+	GemmWide                  func(c []float32, ldc int, x []float32, ldx int, w []float32, ldw, m, n, k int, tmp []float32)
+	GemmWideBF16, GemmWideF16 func(c []float32, ldc int, x []float32, ldx int, w []uint16, ldw, m, n, k int, tmp []float32)
+
 	// GemmPairs is Gemm of bf16 by bf16, summed in float32 with denormals as zeros, and RoundBF16
 	// is y = x rounded to nearest: nil but in the sets of [Rounding].
 	GemmPairs func(c []float32, ldc int, x []uint16, ldx int, w []uint16, ldw, m, n, k int)
@@ -56,6 +62,13 @@ type Funcs struct {
 
 	Grads
 }
+
+// What GemmWide takes: see [Funcs].
+const (
+	WideRows = 16
+	WideCols = 256
+	WideTemp = 1<<17 + 1<<13
+)
 
 // ScanBlock is the channels that Scan takes at most: all of a block at once are fastest.
 const ScanBlock = 16

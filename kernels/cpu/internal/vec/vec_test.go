@@ -161,7 +161,7 @@ func TestGemm(t *testing.T) {
 	for _, set := range Sets() {
 		for _, m := range []int{1, 2, 3, 4, 5, 9} {
 			for _, n := range []int{1, 3, 4, 5, 8, 18} {
-				for _, k := range []int{1, 7, 8, 9, 15, 16, 17, 33, 100} {
+				for _, k := range []int{1, 7, 8, 9, 15, 16, 17, 33, 100, 512, 1030} {
 					testGemm(t, set, m, n, k)
 				}
 			}
@@ -198,6 +198,70 @@ func testGemm(t *testing.T, set Funcs, m, n, k int) {
 		for j := n; j < ldc; j++ {
 			if c[i*ldc+j] != 0 || cBF[i*ldc+j] != 0 || cH[i*ldc+j] != 0 {
 				t.Fatalf("%s %dx%dx%d: wrote beyond row %d", set.Name, m, n, k, i)
+			}
+		}
+	}
+}
+
+// TestGemmWide compares products of tiles with those of rows, bit by bit, for rows and columns
+// that make no tile and for blocks of k; products whose sums are -0 are among them.
+func TestGemmWide(t *testing.T) {
+	for _, set := range Sets() {
+		if set.GemmWide == nil {
+			continue
+		}
+		for _, m := range []int{1, 12, 25} {
+			for _, n := range []int{5, 16, 32, 33, 48, 100, WideCols} {
+				for _, k := range []int{1, 8, 15, 16, 17, 40, 100, 511, 512, 513, 520, 1100} {
+					testGemmWide(t, set, m, n, k)
+				}
+			}
+		}
+	}
+}
+
+func testGemmWide(t *testing.T, set Funcs, m, n, k int) {
+	t.Helper()
+	x, w, bf, h := operands(m, n, k)
+	ldx, ldw, ldc := k+3, k+5, n+2
+	for i := range k {
+		w[i], bf[i], h[i] = 0x1p-100, 0x0d80, 1 // so that signs decide
+		if x[i] *= -1e-30; i%3 == 0 {
+			x[i] = float32(math.Copysign(1e-30, -1))
+		}
+	}
+	for i := range m {
+		for l := k; l < ldx; l++ {
+			x[i*ldx+l] = float32(math.NaN()) // no part of the product
+		}
+	}
+	tmp := make([]float32, WideTemp)
+	for i := range tmp {
+		tmp[i] = float32(math.NaN())
+	}
+	for name, f := range map[string]struct{ wide, row func(c []float32) }{
+		"f32": {
+			func(c []float32) { set.GemmWide(c, ldc, x, ldx, w, ldw, m, n, k, tmp) },
+			func(c []float32) { set.Gemm(c, ldc, x, ldx, w, ldw, m, n, k) },
+		},
+		"bf16": {
+			func(c []float32) { set.GemmWideBF16(c, ldc, x, ldx, bf, ldw, m, n, k, tmp) },
+			func(c []float32) { set.GemmBF16(c, ldc, x, ldx, bf, ldw, m, n, k, nil) },
+		},
+		"f16": {
+			func(c []float32) { set.GemmWideF16(c, ldc, x, ldx, h, ldw, m, n, k, tmp) },
+			func(c []float32) { set.GemmF16(c, ldc, x, ldx, h, ldw, m, n, k, nil) },
+		},
+	} {
+		got, want := make([]float32, m*ldc), make([]float32, m*ldc)
+		for i := range got {
+			got[i], want[i] = 5, 5
+		}
+		f.wide(got)
+		f.row(want)
+		for i := range got {
+			if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+				t.Fatalf("%s %s %dx%dx%d: C[%d,%d] is %v in a tile, %v in a row", set.Name, name, m, n, k, i/ldc, i%ldc, got[i], want[i])
 			}
 		}
 	}

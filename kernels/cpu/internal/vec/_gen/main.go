@@ -61,6 +61,10 @@ func inference() {
 		fused(set)
 		sum(set)
 	}
+	wide()
+	for _, e := range elements {
+		pack(e)
+	}
 	pairPanel()
 	pairVector()
 	pairSingle()

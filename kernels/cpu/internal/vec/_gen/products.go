@@ -8,17 +8,21 @@ import (
 
 // Products sum lane by lane: lane l of an accumulator holds Σ x[i]·w[i] over i ≡ l modulo
 // the number of lanes, in the order of i. The lanes are then folded in halves: l + l+8 (of
-// sixteen), l + l+4, and (0+1) + (2+3). panel and vector fold alike, so a row's products are
-// the same bits whichever computes them.
+// sixteen), l + l+4, and (0+1) + (2+3). That is done for one block of k after the other, and
+// what blocks come to is added in their order, from 0 on. panel, vector and wide sum alike, so
+// a row's products are the same bits whichever computes them.
+const block = 512
 
 // A dot is a loop over k that accumulates rows of X times rows of W.
 type dot struct {
 	set  isa
 	elem element // of W
 	x, w rows
-	n    reg.GPVirtual // elements left
+	n    reg.GPVirtual // elements left of a block
+	rest reg.GPVirtual // elements after the block
 	next rows          // of W, to be asked for ahead of their use where W is read once
 	acc  [][]reg.VecVirtual
+	mask *reg.OpmaskVirtual // of lanes that a step sums, nil: all
 }
 
 // rows are up to four rows of a matrix, from a running pointer at the first.
@@ -58,13 +62,40 @@ func (d *dot) step(loadX, loadW func(Mem, reg.VecVirtual)) {
 		}
 		loadW(d.w.row(j), w)
 		for i := range xs {
-			VFMADD231PS(w, xs[i], d.acc[i][j])
+			if d.mask != nil {
+				VFMADD231PS(w, xs[i], *d.mask, d.acc[i][j])
+			} else {
+				VFMADD231PS(w, xs[i], d.acc[i][j])
+			}
 		}
 	}
 }
 
-// run is the whole loop. AVX-512 masks the last vector; for AVX2 k is a multiple of 8.
-func (d *dot) run(label string) {
+// begin loads k and sets the sums over blocks to zero.
+func (d *dot) begin(sums ...reg.VecVirtual) {
+	Load(Param("k"), d.rest)
+	for _, s := range sums {
+		VXORPS(s.AsX(), s.AsX(), s.AsX()) // and zeroes the rest of it
+	}
+}
+
+// blocks is the loop over blocks of k: fold adds what one comes to.
+func (d *dot) blocks(fold func()) {
+	Label("block")
+	size := GP64()
+	MOVQ(I32(block), size)
+	MOVQ(d.rest, d.n)
+	CMPQ(d.n, size)
+	CMOVQGT(size, d.n)
+	SUBQ(d.n, d.rest)
+	d.run()
+	fold()
+	TESTQ(d.rest, d.rest)
+	JNZ(LabelRef("block"))
+}
+
+// run is the loop over one block. AVX-512 masks the last vector; for AVX2 k is a multiple of 8.
+func (d *dot) run() {
 	lanes := d.set.lanes()
 	for i := range d.acc {
 		for j := range d.acc[i] {
@@ -72,8 +103,8 @@ func (d *dot) run(label string) {
 		}
 	}
 	SUBQ(Imm(uint64(lanes)), d.n)
-	JL(LabelRef(label + "tail"))
-	Label(label + "loop")
+	JL(LabelRef("tail"))
+	Label("loop")
 	d.step(f32.load, d.elem.load)
 	ADDQ(I32(int32(4*lanes)), d.x.p)
 	ADDQ(I32(int32(lanes<<d.elem.shift)), d.w.p)
@@ -81,16 +112,18 @@ func (d *dot) run(label string) {
 		ADDQ(I32(int32(lanes<<d.elem.shift)), d.next.p)
 	}
 	SUBQ(Imm(uint64(lanes)), d.n)
-	JGE(LabelRef(label + "loop"))
-	Label(label + "tail")
+	JGE(LabelRef("loop"))
+	Label("tail")
 	if _, masked := d.set.(avx512); masked {
 		ADDQ(Imm(uint64(lanes)), d.n)
-		JZ(LabelRef(label + "done"))
+		JZ(LabelRef("done"))
 		mask := maskOf(d.n)
+		d.mask = &mask
 		d.step(
 			func(m Mem, v reg.VecVirtual) { f32.loadMasked(m, mask, v) },
 			func(m Mem, v reg.VecVirtual) { d.elem.loadMasked(m, mask, v) })
-		Label(label + "done")
+		d.mask = nil
+		Label("done")
 	}
 }
 
@@ -125,9 +158,10 @@ func panel(set isa, e element) {
 	Load(Param("x"), d.x.p)
 	MOVQ(w0, d.w.p)
 	LEAQ(Mem{Base: w0, Index: d.w.ld, Scale: 4}, w0)
-	Load(Param("k"), d.n)
-	d.run("")
-	d.storePanel(c)
+	sums := d.panelSums()
+	d.begin(sums...)
+	d.blocks(func() { d.foldPanel(sums) })
+	d.storePanel(c, sums)
 	ADDQ(Imm(16), c)
 	DECQ(quads)
 	JNZ(LabelRef("quad"))
@@ -136,7 +170,7 @@ func panel(set isa, e element) {
 }
 
 func newDot(set isa, e element, m, n int) *dot {
-	d := &dot{set: set, elem: e, n: GP64()}
+	d := &dot{set: set, elem: e, n: GP64(), rest: GP64()}
 	for range m {
 		row := make([]reg.VecVirtual, n)
 		for j := range row {
@@ -147,23 +181,42 @@ func newDot(set isa, e element, m, n int) *dot {
 	return d
 }
 
-// storePanel folds the accumulators and writes four products of each row of X.
-func (d *dot) storePanel(c reg.GPVirtual) {
-	switch d.set.(type) {
-	case avx512:
-		// Column j becomes one vector with the four partial sums of row i in its lane i.
-		columns := make([]reg.VecVirtual, 4)
-		for j := range columns {
-			columns[j] = fold16to4(d.acc[0][j], d.acc[1][j], d.acc[2][j], d.acc[3][j])
+// panelSums are the vectors that hold a panel's products: four of each row of X in each 128
+// bits.
+func (d *dot) panelSums() []reg.VecVirtual {
+	if d.set.lanes() == 16 {
+		return []reg.VecVirtual{ZMM()}
+	}
+	return []reg.VecVirtual{XMM(), XMM()}
+}
+
+// foldPanel adds the folded accumulators to sums.
+func (d *dot) foldPanel(sums []reg.VecVirtual) {
+	if len(sums) == 2 {
+		for i, s := range sums {
+			VADDPS(foldQuad(d.acc[i]), s, s)
 		}
-		storeColumns(c, columns)
-	case avx2:
-		out, ldc := outputs(c)
-		for i := range d.acc {
-			VMOVUPS(foldQuad(d.acc[i]), Mem{Base: out})
-			if i < len(d.acc)-1 {
-				ADDQ(ldc, out)
-			}
+		return
+	}
+	// Column j becomes one vector with the four partial sums of row i in its lane i.
+	columns := make([]reg.VecVirtual, 4)
+	for j := range columns {
+		columns[j] = fold16to4(d.acc[0][j], d.acc[1][j], d.acc[2][j], d.acc[3][j])
+	}
+	VADDPS(foldLanes(columns), sums[0], sums[0])
+}
+
+// storePanel writes four products of each row of X.
+func (d *dot) storePanel(c reg.GPVirtual, sums []reg.VecVirtual) {
+	out, ldc := outputs(c)
+	for i := range d.acc {
+		if len(sums) == 1 {
+			VEXTRACTF32X4(Imm(uint64(i)), sums[0], Mem{Base: out})
+		} else {
+			VMOVUPS(sums[i], Mem{Base: out})
+		}
+		if i < len(d.acc)-1 {
+			ADDQ(ldc, out)
 		}
 	}
 }
@@ -254,9 +307,10 @@ func vector(set isa, e element) {
 	MOVQ(w0, d.w.p)
 	LEAQ(Mem{Base: w0, Index: d.w.ld, Scale: 4}, w0)
 	MOVQ(w0, d.next.p)
-	Load(Param("k"), d.n)
-	d.run("")
-	VMOVUPS(foldRow(set, d.acc[0]), Mem{Base: c})
+	sums := XMM()
+	d.begin(sums)
+	d.blocks(func() { VADDPS(foldRow(set, d.acc[0]), sums, sums) })
+	VMOVUPS(sums, Mem{Base: c})
 	ADDQ(Imm(16), c)
 	DECQ(quads)
 	JNZ(LabelRef("quad"))
@@ -290,10 +344,10 @@ func single(set isa, e element) {
 	d := newDot(set, e, 1, 1)
 	d.x.p = Load(Param("x"), GP64()).(reg.GPVirtual)
 	d.w.p = Load(Param("w"), GP64()).(reg.GPVirtual)
-	Load(Param("k"), d.n)
-	d.run("")
-	a := d.acc[0][0]
-	VMOVSS(foldRow(set, []reg.VecVirtual{a, a, a, a}), resultMem())
+	a, sum := d.acc[0][0], XMM()
+	d.begin(sum)
+	d.blocks(func() { VADDPS(foldRow(set, []reg.VecVirtual{a, a, a, a}), sum, sum) })
+	VMOVSS(sum, resultMem())
 	VZEROUPPER()
 	RET()
 }
