@@ -25,11 +25,12 @@ type Device struct {
 	pool *pool
 	err  error // first failure, until Sync
 
-	scratch [][]float32 // of each worker
-	table   []float32   // shared by workers: angles, gathered rows
-	doubles []float64   // of ops that one goroutine carries out
-	rounded []uint16    // shared by workers: activations as bf16
-	jobs    jobs        // reused, so that an op allocates nothing
+	scratch   [][]float32 // of each worker
+	scratch16 [][]uint16
+	table     []float32 // shared by workers: angles, gathered rows
+	doubles   []float64 // of ops that one goroutine carries out
+	rounded   []uint16  // shared by workers: activations as bf16
+	jobs      jobs      // reused, so that an op allocates nothing
 }
 
 // Variants are the sets of inner loops that this processor runs and that compute in float32,
@@ -57,7 +58,7 @@ func Open(variant string, threads int) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{vec: set, pool: newPool(threads), scratch: make([][]float32, threads)}
+	d := &Device{vec: set, pool: newPool(threads), scratch: make([][]float32, threads), scratch16: make([][]uint16, threads)}
 	d.jobs.bind(d)
 	// Workers know only the pool, so an unused device can be collected and end them.
 	runtime.AddCleanup(d, (*pool).close, d.pool)

@@ -8,6 +8,8 @@ import (
 // gemm computes c[m, n] = x[m, k]·w[n, k]ᵀ (+ bias), w of any float type.
 func (d *Device) gemm(worker int, c []float32, ldc int, x operand, w weights, m, n, k int, bias []float32) {
 	switch {
+	case x.packed:
+		d.vec.GemmTiles(c, ldc, x.h, w.h, w.stride, m, n, k, d.temp(worker, vec.TilesTemp), d.halves(worker, vec.PanelSize(k)))
 	case x.h != nil:
 		d.vec.GemmPairs(c, ldc, x.h, x.stride, w.h, w.stride, m, n, k)
 	case m >= vec.WideRows && d.vec.GemmWide != nil:
@@ -55,6 +57,9 @@ func (d *Device) wideProduct(c []float32, ldc int, x []float32, ldx int, w weigh
 // unitCols is how many of n outputs are one unit of a product with m rows: enough rows of
 // weights to be worth taking, few enough to share evenly.
 func (d *Device) unitCols(m, n int) int {
+	if d.vec.GemmTiles != nil {
+		return vec.TileRows
+	}
 	if m < vec.WideRows || d.vec.GemmWide == nil {
 		return 16
 	}
@@ -91,10 +96,10 @@ type matMulJob struct {
 
 func (j *matMulJob) start(o *kernels.MatMul) {
 	j.dst, j.b, j.bias = f32(o.Dst), weightsOf(o.B), vector(o.Bias)
-	j.a, j.k = j.d.operandOf(f32(o.A), o.B.Type), o.A.Cols
+	j.a, j.k = j.d.operandOf(f32(o.A), o.B.Type, view[int32]{}), o.A.Cols
 	m, n, k := j.dst.rows, j.dst.cols, j.k
 	j.rowBlock, j.colBlock = m, j.d.unitCols(m, n)
-	if rows := 8; blocks(n, 16) < 4*j.d.pool.workers && m > rows {
+	if rows := 8; !j.a.packed && blocks(n, 16) < 4*j.d.pool.workers && m > rows {
 		// Each unit packs the weights anew, so those of wide products are few.
 		if wide := blocks(blocks(m, 4*j.d.pool.workers), 12) * 12; wide >= 4*12 {
 			rows = wide
@@ -119,7 +124,7 @@ func (j *matMulJob) block(worker, r0, r1, c0, c1 int) {
 	if bias != nil {
 		bias = bias[c0:c1]
 	}
-	j.d.gemm(worker, j.dst.data[r0*j.dst.stride+c0:], j.dst.stride, j.a.rows(r0), j.b.at(c0, 0), r1-r0, c1-c0, j.k, bias)
+	j.d.gemm(worker, j.dst.data[r0*j.dst.stride+c0:], j.dst.stride, j.a.rows(r0, 0), j.b.at(c0, 0), r1-r0, c1-c0, j.k, bias)
 }
 
 // groupedJob is a product per expert; a unit is a block of columns of one expert. Units of
@@ -148,7 +153,7 @@ func (j *groupedJob) start(o *kernels.GroupedMatMul) {
 			return
 		}
 	}
-	j.x = j.d.operandOf(j.a, o.B.Type)
+	j.x = j.d.operandOf(j.a, o.B.Type, j.offsets)
 	j.colBlock = j.d.unitCols(blocks(j.dst.rows, j.experts), j.dst.cols)
 	j.d.pool.do(j, j.experts*blocks(j.dst.cols, j.colBlock), j.dst.rows*j.colBlock*j.a.cols/j.experts)
 }
@@ -194,7 +199,7 @@ func (j *groupedJob) run(worker, lo, hi int) {
 		if !j.bias.none() {
 			bias = j.bias.row(e)[c0:c1]
 		}
-		j.d.gemm(worker, j.dst.data[first*j.dst.stride+c0:], j.dst.stride, j.x.rows(first),
+		j.d.gemm(worker, j.dst.data[first*j.dst.stride+c0:], j.dst.stride, j.x.rows(first, e),
 			j.b.at(e*j.dst.cols+c0, 0), last-first, c1-c0, j.a.cols, bias)
 	}
 }

@@ -171,6 +171,17 @@ func singlePairsAVX512(x *uint16, w *uint16, k int) float32
 func roundBF16AVX512(y *uint16, x *float32, n int)
 
 //go:noescape
+func turnAVX512(to *float32, ldto int, from *float32, ldfrom int, n int)
+
+//go:noescape
+func tilesAMX(c *float32, w *uint16, ldw int, x *uint16, steps int, panels int)
+
+//go:noescape
+func slimTilesAMX(c *float32, w *uint16, ldw int, x *uint16, steps int, panels int)
+
+func fusedAMX(n int)
+
+//go:noescape
 func scanAVX512(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldy int, ldb int, n int, states int)
 
 //go:noescape

@@ -5524,6 +5524,507 @@ DATA const00400000<>+56(SB)/4, $0x00400000
 DATA const00400000<>+60(SB)/4, $0x00400000
 GLOBL const00400000<>(SB), RODATA|NOPTR, $64
 
+// func turnAVX512(to *float32, ldto int, from *float32, ldfrom int, n int)
+// Requires: AVX, AVX512F
+TEXT ·turnAVX512(SB), NOSPLIT, $0-40
+	MOVQ to+0(FP), AX
+	MOVQ from+16(FP), CX
+	MOVQ n+32(FP), DX
+	MOVQ ldto+8(FP), BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	MOVQ ldfrom+24(FP), DI
+	SHLQ $0x02, DI
+	LEAQ (DI)(DI*2), R8
+
+loop:
+	MOVQ       CX, SI
+	VMOVUPS    (SI), Z0
+	VMOVUPS    (SI)(DI*1), Z1
+	VMOVUPS    (SI)(DI*2), Z2
+	VMOVUPS    (SI)(R8*1), Z3
+	LEAQ       (SI)(DI*4), SI
+	VMOVUPS    (SI), Z4
+	VMOVUPS    (SI)(DI*1), Z5
+	VMOVUPS    (SI)(DI*2), Z6
+	VMOVUPS    (SI)(R8*1), Z7
+	LEAQ       (SI)(DI*4), SI
+	VMOVUPS    (SI), Z8
+	VMOVUPS    (SI)(DI*1), Z9
+	VMOVUPS    (SI)(DI*2), Z10
+	VMOVUPS    (SI)(R8*1), Z11
+	LEAQ       (SI)(DI*4), SI
+	VMOVUPS    (SI), Z12
+	VMOVUPS    (SI)(DI*1), Z13
+	VMOVUPS    (SI)(DI*2), Z14
+	VMOVUPS    (SI)(R8*1), Z15
+	LEAQ       (SI)(DI*4), SI
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z0
+	VUNPCKLPS  Z3, Z2, Z1
+	VUNPCKHPS  Z3, Z2, Z2
+	VUNPCKLPD  Z1, Z16, Z3
+	VUNPCKHPD  Z1, Z16, Z1
+	VUNPCKLPD  Z2, Z0, Z16
+	VUNPCKHPD  Z2, Z0, Z0
+	VUNPCKLPS  Z5, Z4, Z2
+	VUNPCKHPS  Z5, Z4, Z4
+	VUNPCKLPS  Z7, Z6, Z5
+	VUNPCKHPS  Z7, Z6, Z6
+	VUNPCKLPD  Z5, Z2, Z7
+	VUNPCKHPD  Z5, Z2, Z2
+	VUNPCKLPD  Z6, Z4, Z5
+	VUNPCKHPD  Z6, Z4, Z4
+	VUNPCKLPS  Z9, Z8, Z6
+	VUNPCKHPS  Z9, Z8, Z8
+	VUNPCKLPS  Z11, Z10, Z9
+	VUNPCKHPS  Z11, Z10, Z10
+	VUNPCKLPD  Z9, Z6, Z11
+	VUNPCKHPD  Z9, Z6, Z6
+	VUNPCKLPD  Z10, Z8, Z9
+	VUNPCKHPD  Z10, Z8, Z8
+	VUNPCKLPS  Z13, Z12, Z10
+	VUNPCKHPS  Z13, Z12, Z12
+	VUNPCKLPS  Z15, Z14, Z13
+	VUNPCKHPS  Z15, Z14, Z14
+	VUNPCKLPD  Z13, Z10, Z15
+	VUNPCKHPD  Z13, Z10, Z10
+	VUNPCKLPD  Z14, Z12, Z13
+	VUNPCKHPD  Z14, Z12, Z12
+	VSHUFF32X4 $0x88, Z7, Z3, Z14
+	VSHUFF32X4 $0xdd, Z7, Z3, Z3
+	VSHUFF32X4 $0x88, Z15, Z11, Z7
+	VSHUFF32X4 $0xdd, Z15, Z11, Z11
+	VSHUFF32X4 $0x88, Z7, Z14, Z15
+	VSHUFF32X4 $0xdd, Z7, Z14, Z7
+	VSHUFF32X4 $0x88, Z11, Z3, Z14
+	VSHUFF32X4 $0xdd, Z11, Z3, Z3
+	VSHUFF32X4 $0x88, Z2, Z1, Z11
+	VSHUFF32X4 $0xdd, Z2, Z1, Z1
+	VSHUFF32X4 $0x88, Z10, Z6, Z2
+	VSHUFF32X4 $0xdd, Z10, Z6, Z6
+	VSHUFF32X4 $0x88, Z2, Z11, Z10
+	VSHUFF32X4 $0xdd, Z2, Z11, Z2
+	VSHUFF32X4 $0x88, Z6, Z1, Z11
+	VSHUFF32X4 $0xdd, Z6, Z1, Z1
+	VSHUFF32X4 $0x88, Z5, Z16, Z6
+	VSHUFF32X4 $0xdd, Z5, Z16, Z5
+	VSHUFF32X4 $0x88, Z13, Z9, Z16
+	VSHUFF32X4 $0xdd, Z13, Z9, Z9
+	VSHUFF32X4 $0x88, Z16, Z6, Z13
+	VSHUFF32X4 $0xdd, Z16, Z6, Z6
+	VSHUFF32X4 $0x88, Z9, Z5, Z16
+	VSHUFF32X4 $0xdd, Z9, Z5, Z5
+	VSHUFF32X4 $0x88, Z4, Z0, Z9
+	VSHUFF32X4 $0xdd, Z4, Z0, Z0
+	VSHUFF32X4 $0x88, Z12, Z8, Z4
+	VSHUFF32X4 $0xdd, Z12, Z8, Z8
+	VSHUFF32X4 $0x88, Z4, Z9, Z12
+	VSHUFF32X4 $0xdd, Z4, Z9, Z4
+	VSHUFF32X4 $0x88, Z8, Z0, Z9
+	VSHUFF32X4 $0xdd, Z8, Z0, Z0
+	VMOVUPS    Z15, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z10, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z13, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z12, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z14, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z11, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z16, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z9, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z7, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z2, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z6, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z4, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z3, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z1, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z5, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z0, (AX)
+	ADDQ       BX, AX
+	ADDQ       $0x40, CX
+	DECQ       DX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+DATA tileConfig<>+0(SB)/8, $0x0000000000000001
+DATA tileConfig<>+8(SB)/8, $0x0000000000000000
+DATA tileConfig<>+16(SB)/8, $0x0040004000400040
+DATA tileConfig<>+24(SB)/8, $0x0040004000400040
+DATA tileConfig<>+32(SB)/8, $0x0000000000000000
+DATA tileConfig<>+40(SB)/8, $0x0000000000000000
+DATA tileConfig<>+48(SB)/8, $0x1010101010101010
+DATA tileConfig<>+56(SB)/8, $0x0000000000000000
+GLOBL tileConfig<>(SB), RODATA|NOPTR, $64
+
+// func tilesAMX(c *float32, w *uint16, ldw int, x *uint16, steps int, panels int)
+TEXT ·tilesAMX(SB), NOSPLIT, $0-48
+	LEAQ tileConfig<>+0(SB), AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x00
+	MOVQ c+0(FP), BX
+	MOVQ x+24(FP), SI
+	MOVQ panels+40(FP), R11
+	MOVQ ldw+16(FP), DX
+	SHLQ $0x01, DX
+	MOVQ $+64, DI
+	MOVQ $+128, CX
+
+panel:
+	MOVQ w+8(FP), R8
+	MOVQ DX, R9
+	SHLQ $0x04, R9
+	ADDQ R8, R9
+	MOVQ steps+32(FP), R10
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc8
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd8
+
+loop:
+	MOVQ R8, AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x24
+	BYTE $0x10
+	ADDQ $0x40, R8
+	MOVQ R9, AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x2c
+	BYTE $0x10
+	ADDQ $0x40, R9
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x34
+	BYTE $0x3e
+	ADDQ $+1024, SI
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x3c
+	BYTE $0x3e
+	ADDQ $+1024, SI
+	ADDQ $+0, SI
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xd5
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xcc
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xdd
+	DECQ R10
+	JNZ  loop
+	LEAQ (BX), AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x04
+	BYTE $0x08
+	LEAQ 64(BX), AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x0c
+	BYTE $0x08
+	LEAQ 2048(BX), AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x14
+	BYTE $0x08
+	LEAQ 2112(BX), AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x1c
+	BYTE $0x08
+	ADDQ $+4096, BX
+	DECQ R11
+	JNZ  panel
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
+// func slimTilesAMX(c *float32, w *uint16, ldw int, x *uint16, steps int, panels int)
+// Requires: MMX+
+TEXT ·slimTilesAMX(SB), NOSPLIT, $0-48
+	LEAQ tileConfig<>+0(SB), AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x00
+	MOVQ c+0(FP), BX
+	MOVQ x+24(FP), SI
+	MOVQ panels+40(FP), R11
+	MOVQ ldw+16(FP), DX
+	SHLQ $0x01, DX
+	MOVQ $+64, DI
+	MOVQ $+128, CX
+
+panel:
+	MOVQ w+8(FP), R8
+	MOVQ DX, R9
+	SHLQ $0x04, R9
+	LEAQ (R8)(R9*2), R12
+	ADDQ R8, R9
+	MOVQ steps+32(FP), R10
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc8
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd8
+
+loop:
+	MOVQ       R8, AX
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x4b
+	BYTE       $0x24
+	BYTE       $0x10
+	ADDQ       $0x40, R8
+	MOVQ       R9, AX
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x4b
+	BYTE       $0x2c
+	BYTE       $0x10
+	ADDQ       $0x40, R9
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x4b
+	BYTE       $0x34
+	BYTE       $0x3e
+	ADDQ       $+1024, SI
+	ADDQ       $+1024, SI
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x4a
+	BYTE       $0x5c
+	BYTE       $0xc4
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x4a
+	BYTE       $0x5c
+	BYTE       $0xd5
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	PREFETCHT1 256(R12)
+	PREFETCHT1 320(R12)
+	PREFETCHT1 384(R12)
+	PREFETCHT1 448(R12)
+	PREFETCHT1 512(R12)
+	PREFETCHT1 576(R12)
+	PREFETCHT1 640(R12)
+	PREFETCHT1 704(R12)
+	PREFETCHT1 768(R12)
+	PREFETCHT1 832(R12)
+	PREFETCHT1 896(R12)
+	PREFETCHT1 960(R12)
+	PREFETCHT1 1024(R12)
+	PREFETCHT1 1088(R12)
+	PREFETCHT1 1152(R12)
+	PREFETCHT1 1216(R12)
+	PREFETCHT1 1280(R12)
+	PREFETCHT1 1344(R12)
+	PREFETCHT1 1408(R12)
+	PREFETCHT1 1472(R12)
+	PREFETCHT1 1536(R12)
+	PREFETCHT1 1600(R12)
+	PREFETCHT1 1664(R12)
+	PREFETCHT1 1728(R12)
+	PREFETCHT1 1792(R12)
+	PREFETCHT1 1856(R12)
+	PREFETCHT1 1920(R12)
+	PREFETCHT1 1984(R12)
+	ADDQ       $+2048, R12
+	DECQ       R10
+	JNZ        loop
+	LEAQ       (BX), AX
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7a
+	BYTE       $0x4b
+	BYTE       $0x04
+	BYTE       $0x08
+	LEAQ       2048(BX), AX
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7a
+	BYTE       $0x4b
+	BYTE       $0x14
+	BYTE       $0x08
+	ADDQ       $+4096, BX
+	DECQ       R11
+	JNZ        panel
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x78
+	BYTE       $0x49
+	BYTE       $0xc0
+	RET
+
+// func fusedAMX(n int)
+TEXT ·fusedAMX(SB), NOSPLIT, $0-8
+	MOVQ n+0(FP), CX
+	LEAQ tileConfig<>+0(SB), AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc8
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd8
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xe0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xe8
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xf0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xf8
+
+loop:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xcc
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xd5
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xdd
+	DECQ CX
+	JNZ  loop
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
 // func scanAVX512(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldy int, ldb int, n int, states int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·scanAVX512(SB), NOSPLIT, $0-88

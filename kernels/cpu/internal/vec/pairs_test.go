@@ -14,14 +14,32 @@ func TestGemmPairs(t *testing.T) {
 		t.Skip("this processor has no products of bf16")
 	}
 	for _, set := range Rounding() {
-		for _, m := range []int{1, 3, 4, 5, 9} {
-			for _, n := range []int{1, 3, 4, 5, 8, 18} {
+		for _, m := range []int{1, 3, 4, 5, 9, 17, 33, 64} {
+			for _, n := range []int{1, 3, 4, 5, 8, 18, 32, 70} {
 				for _, k := range []int{1, 2, 15, 31, 32, 33, 63, 64, 65, 100} {
 					testGemmPairs(t, set, m, n, k)
 				}
 			}
 		}
 	}
+}
+
+// gemmRounded is the products of a set by pairs or by tiles.
+func gemmRounded(set Funcs, c []float32, ldc int, x []uint16, ldx int, w []uint16, ldw, m, n, k int) {
+	if set.GemmPairs != nil {
+		set.GemmPairs(c, ldc, x, ldx, w, ldw, m, n, k)
+		return
+	}
+	size := PanelSize(k)
+	packed, rows := make([]uint16, (m+TileRows-1)/TileRows*size), make([]uint16, TileRows*k)
+	for i := 0; i < m; i += TileRows {
+		n := min(TileRows, m-i)
+		for r := range n {
+			copy(rows[r*k:], x[(i+r)*ldx:][:k])
+		}
+		set.PackTiles(packed[i/TileRows*size:][:size], rows, n, k)
+	}
+	set.GemmTiles(c, ldc, packed, w, ldw, m, n, k, make([]float32, TilesTemp), make([]uint16, size))
 }
 
 func testGemmPairs(t *testing.T, set Funcs, m, n, k int) {
@@ -45,7 +63,7 @@ func testGemmPairs(t *testing.T, set Funcs, m, n, k int) {
 			w[j*ldw+l] = uint16(math.Float32bits(float32(r.NormFloat64())) >> 16)
 		}
 	}
-	set.GemmPairs(c, ldc, x, ldx, w, ldw, m, n, k)
+	gemmRounded(set, c, ldc, x, ldx, w, ldw, m, n, k)
 	for i := range m {
 		for j := range ldc {
 			got, want, terms := c[i*ldc+j], 0.0, 0.0
@@ -55,7 +73,7 @@ func testGemmPairs(t *testing.T, set Funcs, m, n, k int) {
 					want += p
 					terms += math.Abs(p)
 				}
-				set.GemmPairs(one, 1, x[i*ldx:], ldx, w[j*ldw:], ldw, 1, 1, k)
+				gemmRounded(set, one, 1, x[i*ldx:], ldx, w[j*ldw:], ldw, 1, 1, k)
 				if one[0] != got {
 					t.Fatalf("%s %dx%dx%d: C[%d,%d] is %v, alone %v", set.Name, m, n, k, i, j, got, one[0])
 				}
@@ -107,6 +125,9 @@ func BenchmarkGemmPairs(b *testing.B) {
 	const n, k = 1024, 1024
 	for _, set := range Rounding() {
 		for _, m := range []int{1, 64} {
+			if set.GemmPairs == nil {
+				continue
+			}
 			b.Run(fmt.Sprintf("%s/m=%d", set.Name, m), func(b *testing.B) {
 				x, w, c := make([]uint16, m*k), make([]uint16, n*k), make([]float32, m*n)
 				for b.Loop() {

@@ -18,11 +18,14 @@ func Sets() []Funcs {
 
 // Rounding are sets of inner loops that this processor runs and that round activations: no
 // part of Sets, for what they compute is something else.
-func Rounding() []Funcs {
-	if hasAVX512() && cpu.X86.HasAVX512BF16 {
-		return []Funcs{avx512BF16()}
+func Rounding() (sets []Funcs) {
+	if hasAVX512() && tilesPermitted() {
+		sets = append(sets, amx())
 	}
-	return nil
+	if hasAVX512() && cpu.X86.HasAVX512BF16 {
+		sets = append(sets, avx512BF16())
+	}
+	return sets
 }
 
 func hasAVX512() bool {

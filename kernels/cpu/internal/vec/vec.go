@@ -27,6 +27,14 @@ type Funcs struct {
 	GemmPairs func(c []float32, ldc int, x []uint16, ldx int, w []uint16, ldw, m, n, k int)
 	RoundBF16 func(y []uint16, x []float32)
 
+	// GemmTiles is Gemm of bf16 by bf16, rounded and summed as GemmPairs does but in an order of
+	// its own, for X that PackTiles has packed, in panels of [TileRows] rows. PackTiles makes one
+	// panel of [PanelSize] values from up to TileRows rows of k values that follow each other;
+	// those that are missing are zeros. tmp has room for [TilesTemp] values and rest for a panel.
+	// Nil but in sets of [Rounding].
+	PackTiles func(to, x []uint16, rows, k int)
+	GemmTiles func(c []float32, ldc int, x []uint16, w []uint16, ldw, m, n, k int, tmp []float32, rest []uint16)
+
 	// WeightedRows is y = Σ_i p[i]·V[i] over rows of len(y), at least one.
 	WeightedRows func(y, p, v []float32, ldv int)
 	// WeightedRowsBF16 and WeightedRowsF16 are WeightedRows with rows of 16 bits.
@@ -59,6 +67,9 @@ type Funcs struct {
 	// there can be.
 	Fused func(n int) (x float32, flops int64)
 	Sum   func(x []float32) float32
+	// FusedPairs is n rounds of what GemmPairs or GemmTiles computes with, in registers, and
+	// returns the floating-point operations that it did: nil but in the sets of [Rounding].
+	FusedPairs func(n int) (flops int64)
 
 	Grads
 }
@@ -69,6 +80,15 @@ const (
 	WideCols = 256
 	WideTemp = 1<<17 + 1<<13
 )
+
+// What GemmTiles takes: see [Funcs].
+const (
+	TileRows  = 32
+	TilesTemp = 16 * TileRows * TileRows
+)
+
+// PanelSize is the values of a packed panel.
+func PanelSize(k int) int { return (k + TileRows - 1) / TileRows * TileRows * TileRows }
 
 // ScanBlock is the channels that Scan takes at most: all of a block at once are fastest.
 const ScanBlock = 16

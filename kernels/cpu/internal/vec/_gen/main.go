@@ -69,6 +69,11 @@ func inference() {
 	pairVector()
 	pairSingle()
 	roundBF16()
+	turn()
+	config := tileConfig()
+	tiles(config)
+	slimTiles(config)
+	fusedTiles(config)
 	scan512()
 	scan256()
 }

@@ -1,0 +1,91 @@
+//go:build !noasm
+
+package vec
+
+import "unsafe"
+
+// amx is avx512 with products of bf16 by bf16 in tiles.
+func amx() Funcs {
+	f := avx512()
+	f.Name = "amx"
+	f.RoundBF16, f.PackTiles, f.GemmTiles, f.FusedPairs = roundPairs, packTiles, gemmTiles, fusedTiles
+	return f
+}
+
+const (
+	tileDepth = 32 // elements of k of one tile
+	tileSide  = TileRows / 2
+	tileBytes = 1024
+	// chunk is how many panels of X a block of W is multiplied by at once.
+	chunk = TilesTemp / (TileRows * TileRows)
+)
+
+// packTiles interleaves pairs of k, sixteen rows side by side.
+func packTiles(to, x []uint16, rows, k int) {
+	const tile = tileBytes / 2
+	var last [TileRows * tileDepth]uint16
+	for l := 0; l < k; l += tileDepth {
+		from, ld := x[l:], k
+		if l+tileDepth > k || rows < TileRows || k%2 != 0 { // with zeros for what there is not
+			clear(last[:])
+			for i := range rows {
+				copy(last[i*tileDepth:], x[i*k+l:i*k+min(k, l+tileDepth)])
+			}
+			from, ld = last[:], tileDepth
+		}
+		for half := range 2 {
+			at := to[l/tileDepth*2*tile+half*tile:]
+			turnAVX512(word(at), 16, word(from[half*tileSide*ld:]), ld/2, 1)
+		}
+	}
+}
+
+// word is the first two of x as one value.
+func word(x []uint16) *float32 { return (*float32)(unsafe.Pointer(&x[0])) }
+
+func gemmTiles(c []float32, ldc int, x []uint16, w []uint16, ldw, m, n, k int, tmp []float32, rest []uint16) {
+	steps := (k + tileDepth - 1) / tileDepth
+	panel := steps * TileRows * tileDepth
+	for j := 0; j < n; j += TileRows {
+		rows, from, ld := min(TileRows, n-j), w[j*ldw:], ldw
+		if rows < TileRows || k%tileDepth != 0 {
+			ld = steps * tileDepth
+			clear(rest[:TileRows*ld])
+			for i := range rows {
+				copy(rest[i*ld:], from[i*ldw:i*ldw+k])
+			}
+			from = rest
+		}
+		for i := 0; i < m; i += chunk * TileRows {
+			count := min(chunk*TileRows, m-i)
+			if count <= tileSide {
+				slimTilesAMX(&tmp[0], &from[0], ld, &x[i/TileRows*panel], steps, 1)
+			} else {
+				tilesAMX(&tmp[0], &from[0], ld, &x[i/TileRows*panel], steps, (count+TileRows-1)/TileRows)
+			}
+			for r := 0; r < count; r += TileRows {
+				untile(c[(i+r)*ldc+j:], ldc, tmp[r*TileRows:], min(TileRows, count-r), rows)
+			}
+		}
+	}
+}
+
+// untile is C = Tᵀ for a panel's products.
+func untile(c []float32, ldc int, t []float32, m, n int) {
+	if m == TileRows && n == TileRows {
+		turnAVX512(&c[0], ldc, &t[0], TileRows, 2)
+		turnAVX512(&c[tileSide], ldc, &t[tileSide*TileRows], TileRows, 2)
+		return
+	}
+	for i := range m {
+		for j := range n {
+			c[i*ldc+j] = t[j*TileRows+i]
+		}
+	}
+}
+
+// fusedTiles is the rate of products of tiles, in registers.
+func fusedTiles(n int) (flops int64) {
+	fusedAMX(n)
+	return 4 * 2 * 16 * 16 * tileDepth * int64(n)
+}
