@@ -26,6 +26,9 @@ type Ceilinged interface {
 	kernels.Device
 	ReadAll(m kernels.Mat)
 	MultiplyAdd(rounds int) (flops int64)
+	// MultiplyAddRounded is MultiplyAdd as products with bf16 weights do where the device rounds
+	// their activations, 0 where it does not.
+	MultiplyAddRounded(rounds int) (flops int64)
 }
 
 // A Gauge is a device whose ceilings are measured. It shares memory with the device that is
@@ -118,7 +121,10 @@ type test struct {
 
 func (k *kernelRun) tests() (all []test) {
 	for _, g := range k.plan.Gauges {
-		all = append(all, k.multiplyAdd(g))
+		all = append(all, k.multiplyAdd(g, "", g.Device.MultiplyAdd))
+		if g.Device.MultiplyAddRounded(1) > 0 {
+			all = append(all, k.multiplyAdd(g, kernels.BF16.String(), g.Device.MultiplyAddRounded))
+		}
 		for _, bytes := range readFootprints(k.plan.Cold) {
 			all = append(all, k.readRate(g, bytes))
 		}
@@ -152,16 +158,22 @@ func ofMachine(g Gauge, metric string, footprint int64, run int) results.Result 
 	}
 }
 
-func (k *kernelRun) multiplyAdd(g Gauge) test {
+// multiplyAdd is the rate of do; dtype is that of the weights of products that it is the ceiling
+// of, none: of all others.
+func (k *kernelRun) multiplyAdd(g Gauge, dtype string, do func(rounds int) int64) test {
 	rounds := 1
 	return test{
 		fmt.Sprintf("multiply-adds of %s", g.Env.Device),
-		func(run int) results.Result { return ofMachine(g, "multiply_add_rate", 0, run) },
+		func(run int) results.Result {
+			r := ofMachine(g, "multiply_add_rate", 0, run)
+			r.Subject.DType = dtype
+			return r
+		},
 		func() (float64, error) {
 			seconds, flops := 0.0, int64(0)
 			for {
 				start := k.Clock()
-				flops = g.Device.MultiplyAdd(rounds)
+				flops = do(rounds)
 				if seconds = k.Clock().Sub(start).Seconds(); seconds >= k.plan.Sample.Seconds() {
 					return float64(flops) / seconds, nil
 				}

@@ -134,6 +134,10 @@ func addRoofs(panels []chart.Panel, facets []facet, rs []results.Result) (said, 
 			missing = true
 			continue
 		}
+		with := ""
+		if t := f.results[0].Subject.DType; c.products[t] > 0 {
+			c.flops, with = c.products[t], " of products with "+t+" weights"
+		}
 		memory := c.memory()
 		ridge := c.flops / memory.bytes
 		at := func(x float64) chart.Point {
@@ -145,8 +149,8 @@ func addRoofs(panels []chart.Panel, facets []facet, rs []results.Result) (said, 
 			{Name: "reading of memory", Look: chart.Look{Color: chart.Black, Mark: chart.NoMark, Dash: chart.Dashed}, Points: []chart.Point{at(first), at(ridge)}},
 			{Name: "multiply-adds", Look: chart.Look{Color: chart.Black, Mark: chart.NoMark}, Points: []chart.Point{at(ridge), at(last)}},
 		}, panels[i].Lines.Series...)
-		value := fmt.Sprintf("%s reads %s of %s and does %s in multiply-adds", f.results[0].Env.Device, chart.Quantity(memory.bytes, "B/s"),
-			chart.Quantity(float64(memory.footprint), "B"), chart.Quantity(c.flops, "FLOP/s"))
+		value := fmt.Sprintf("%s reads %s of %s and does %s in multiply-adds%s", f.results[0].Env.Device, chart.Quantity(memory.bytes, "B/s"),
+			chart.Quantity(float64(memory.footprint), "B"), chart.Quantity(c.flops, "FLOP/s"), with)
 		if !slices.Contains(values, value) {
 			values = append(values, value)
 		}

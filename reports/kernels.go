@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"quadrant/internal/stat"
 	"quadrant/results"
@@ -11,9 +12,11 @@ import (
 
 // ceilings are the most that a device does: medians of what it showed.
 type ceilings struct {
-	flops float64     // a second, in multiply-adds; 0 if not measured
-	reads []readSpeed // by footprint, the largest last
-	runs  int         // samples of the one with fewest
+	flops float64 // a second, in multiply-adds; 0 if not measured
+	// products are flops of products with weights of a type, where they have a rate of their own.
+	products map[string]float64
+	reads    []readSpeed // by footprint, the largest last
+	runs     int         // samples of the one with fewest
 }
 
 type readSpeed struct {
@@ -25,8 +28,15 @@ type readSpeed struct {
 func ceilingsOf(rs []results.Result) ceilings {
 	var c ceilings
 	c.runs = math.MaxInt
-	if rates := valuesOf(withMetric(rs, "multiply_add_rate")); len(rates) > 0 {
-		c.flops, c.runs = stat.Median(rates), len(rates)
+	c.products = map[string]float64{}
+	for _, g := range multiplyAdds(rs) {
+		rates := valuesOf(g)
+		c.runs = min(c.runs, len(rates))
+		if t := g[0].Subject.DType; t != "" {
+			c.products[t] = stat.Median(rates)
+		} else {
+			c.flops = stat.Median(rates)
+		}
 	}
 	for _, g := range group(withMetric(rs, "read_rate"), func(r results.Result) int64 { return r.Point.Footprint }) {
 		rates := valuesOf(g)
@@ -34,6 +44,19 @@ func ceilingsOf(rs []results.Result) ceilings {
 		c.runs = min(c.runs, len(rates))
 	}
 	slices.SortFunc(c.reads, func(a, b readSpeed) int { return int(a.footprint - b.footprint) })
+	return c
+}
+
+// multiplyAdds are the rates in rs, by the weights that they are for.
+func multiplyAdds(rs []results.Result) [][]results.Result {
+	return group(withMetric(rs, "multiply_add_rate"), func(r results.Result) string { return r.Subject.DType })
+}
+
+// of are the ceilings of an op.
+func (c ceilings) of(r results.Result) ceilings {
+	if rate := c.products[r.Subject.DType]; rate > 0 && strings.HasSuffix(r.Point.Op, "matmul") {
+		c.flops = rate
+	}
 	return c
 }
 
@@ -112,8 +135,12 @@ func ceilingRows(rs []results.Result) (rows [][]Cell) {
 			{}, flops, bytes, {}, {},
 		}
 	}
-	if g := withMetric(rs, "multiply_add_rate"); len(g) > 0 {
-		rows = append(rows, row("(multiply-adds)", "", g, Quantity(stat.Median(valuesOf(g)), "FLOP/s"), Cell{}))
+	for _, g := range multiplyAdds(rs) {
+		shape := ""
+		if t := g[0].Subject.DType; t != "" {
+			shape = "products with " + t + " weights"
+		}
+		rows = append(rows, row("(multiply-adds)", shape, g, Quantity(stat.Median(valuesOf(g)), "FLOP/s"), Cell{}))
 	}
 	for _, g := range group(withMetric(rs, "read_rate"), func(r results.Result) int64 { return r.Point.Footprint }) {
 		shape := Quantity(float64(g[0].Point.Footprint), "B").Text
@@ -133,7 +160,7 @@ func kernelRow(rs []results.Result, c ceilings) []Cell {
 		row[9] = Quantity(float64(p.FLOPs)/median, "FLOP/s")
 	}
 	if c.whole() {
-		least, by := c.bound(p)
+		least, by := c.of(rs[0]).bound(p)
 		row[11], row[12] = Text(by), Cell{fmt.Sprintf("%.0f %%", 100*least/median), least / median}
 	}
 	return row

@@ -13,10 +13,14 @@ import (
 
 // kernel is a result of one device: 100 GFLOP/s, 10 GB/s from memory, 40 GB/s from 1 MiB.
 func kernel(metric string, threads int, p results.Point, v float64) results.Result {
-	return results.Result{
+	r := results.Result{
 		Schema: results.Schema, Env: results.Env{Device: "cpu/go", CPU: "Test CPU", Host: "h", Threads: threads, Time: "2026-11-24T09:00:00Z", Commit: "0123456789ab"},
-		Subject: results.Subject{DType: "f32"}, Point: p, Metric: metric, Values: []float64{v},
+		Point: p, Metric: metric, Values: []float64{v},
 	}
+	if metric == "op_time" {
+		r.Subject.DType = "f32"
+	}
+	return r
 }
 
 func kernelResults() []results.Result {
@@ -40,6 +44,27 @@ func kernelResults() []results.Result {
 			kernel("multiply_add_rate", 2, results.Point{Run: 1}, 100e9),
 			kernel("multiply_add_rate", 1, results.Point{Run: 1}, 50e9), // of another number of threads
 		})
+}
+
+// A device that rounds activations has another ceiling for products with bf16 weights, and for
+// those only.
+func TestRoundedCeiling(t *testing.T) {
+	rs := kernelResults()
+	product, scan := rs[0], rs[4]
+	for _, r := range []*results.Result{&product, &scan} {
+		r.Subject.DType, r.Point.FLOPs, r.Point.Bytes, r.Values = "bf16", 200e9, 1e9, []float64{4}
+	}
+	rate := kernel("multiply_add_rate", 2, results.Point{Run: 1}, 400e9)
+	rate.Subject.DType = "bf16"
+	shares := map[string]string{}
+	for _, row := range reports.KernelTable(append(rs, product, scan, rate)).Rows {
+		shares[row[0].Text+" "+row[3].Text+" "+row[4].Text] = row[12].Text
+	}
+	for name, want := range map[string]string{"matmul f32 warm": "50 %", "matmul bf16 warm": "12 %", "scan bf16 warm": "50 %"} {
+		if shares[name] != want {
+			t.Errorf("the share of %s is %q, want %q", name, shares[name], want)
+		}
+	}
 }
 
 // Shares are of the ceiling that binds, of the same device and threads.

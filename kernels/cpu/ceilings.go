@@ -23,6 +23,20 @@ func (d *Device) MultiplyAdd(rounds int) (flops int64) {
 	return each * int64(units) * int64(j.rounds)
 }
 
+// MultiplyAddRounded is MultiplyAdd with what products with bf16 weights use where this is a
+// variant that rounds their activations, and 0 where it is not.
+func (d *Device) MultiplyAddRounded(rounds int) (flops int64) {
+	if d.vec.FusedRounded == nil {
+		return 0
+	}
+	units := fusedShare * d.pool.workers
+	j := &d.jobs.fused
+	j.rounds, j.rounded = max(1, rounds/units), true
+	d.pool.do(j, units, tooSmall)
+	j.rounded = false
+	return d.vec.FusedRounded(1) * int64(units) * int64(j.rounds)
+}
+
 const (
 	readBlock  = 1 << 16 // values of a unit
 	fusedShare = 8       // units for each thread
@@ -38,12 +52,17 @@ func (j *readJob) run(_, lo, hi int) {
 }
 
 type fusedJob struct {
-	d      *Device
-	rounds int
+	d       *Device
+	rounds  int
+	rounded bool
 }
 
 func (j *fusedJob) run(_, lo, hi int) {
 	for range hi - lo {
-		j.d.vec.Fused(j.rounds)
+		if j.rounded {
+			j.d.vec.FusedRounded(j.rounds)
+		} else {
+			j.d.vec.Fused(j.rounds)
+		}
 	}
 }

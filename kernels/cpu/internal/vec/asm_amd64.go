@@ -167,6 +167,8 @@ func vectorPairsAVX512(c *float32, x *uint16, w *uint16, ldw int, quads int, k i
 //go:noescape
 func singlePairsAVX512(x *uint16, w *uint16, k int) float32
 
+func fusedPairsAVX512(n int)
+
 //go:noescape
 func roundBF16AVX512(y *uint16, x *float32, n int)
 

@@ -8,8 +8,14 @@ import "math"
 func avx512BF16() Funcs {
 	f := avx512()
 	f.Name = "avx512bf16"
-	f.RoundBF16, f.GemmPairs = roundPairs, gemmPairs
+	f.RoundBF16, f.GemmPairs, f.FusedRounded = roundPairs, gemmPairs, fusedPairs
 	return f
+}
+
+// fusedPairs has twenty accumulators of sixteen values and two multiply-adds for each.
+func fusedPairs(n int) (flops int64) {
+	fusedPairsAVX512(n)
+	return 20 * 16 * 2 * 2 * int64(n)
 }
 
 func roundPairs(y []uint16, x []float32) {

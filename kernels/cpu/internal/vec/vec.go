@@ -67,9 +67,9 @@ type Funcs struct {
 	// there can be.
 	Fused func(n int) (x float32, flops int64)
 	Sum   func(x []float32) float32
-	// FusedPairs is n rounds of what GemmPairs or GemmTiles computes with, in registers, and
+	// FusedRounded is n rounds of what GemmPairs or GemmTiles computes with, in registers, and
 	// returns the floating-point operations that it did: nil but in the sets of [Rounding].
-	FusedPairs func(n int) (flops int64)
+	FusedRounded func(n int) (flops int64)
 
 	Grads
 }

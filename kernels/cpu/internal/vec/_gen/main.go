@@ -68,6 +68,7 @@ func inference() {
 	pairPanel()
 	pairVector()
 	pairSingle()
+	fusedPairs()
 	roundBF16()
 	turn()
 	config := tileConfig()

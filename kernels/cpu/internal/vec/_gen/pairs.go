@@ -165,6 +165,29 @@ func pairSingle() {
 	RET()
 }
 
+// fusedPairs is
+//
+//	func fusedPairsAVX512(n int)
+//
+// n rounds of twenty accumulators of zeros: as fast as they can be.
+func fusedPairs() {
+	TEXT("fusedPairsAVX512", attr.NOSPLIT, "func(n int)")
+	n := Load(Param("n"), GP64())
+	for _, z := range zs {
+		VPXORD(z, z, z)
+	}
+	Label("loop")
+	for acc := range pairsFused {
+		dotPairs(acc, 20, 21)
+	}
+	DECQ(n)
+	JNZ(LabelRef("loop"))
+	VZEROUPPER()
+	RET()
+}
+
+const pairsFused = 20
+
 // roundBF16 is
 //
 //	func roundBF16AVX512(y *uint16, x *float32, n int)
