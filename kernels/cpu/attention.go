@@ -46,8 +46,8 @@ func (j *rotaryJob) run(_, lo, hi int) {
 		j.turn(j.q.row(i), at)
 		j.turn(j.k.row(i), at)
 		row := i/n*length + j.past + i%n
-		store(j.kCache, row, j.k.row(i))
-		store(j.vCache, row, j.v.row(i))
+		j.d.store(j.kCache, row, j.k.row(i))
+		j.d.store(j.vCache, row, j.v.row(i))
 	}
 }
 
@@ -66,21 +66,16 @@ func (j *rotaryJob) turn(x, angles []float32) {
 }
 
 // store writes a row of a cache of any float type.
-func store(cache kernels.Mat, row int, x []float32) {
+func (d *Device) store(cache kernels.Mat, row int, x []float32) {
 	at := cache.Off + row*cache.Stride
 	switch s := cache.Mem.(type) {
 	case []float32:
 		copy(s[at:][:len(x)], x)
 	case []uint16:
-		half := s[at:][:len(x)]
 		if cache.Type == kernels.F16 {
-			for i, v := range x {
-				half[i] = kernels.ToF16(v)
-			}
-			return
-		}
-		for i, v := range x {
-			half[i] = kernels.ToBF16(v)
+			d.vec.RoundF16(s[at:][:len(x)], x)
+		} else {
+			d.vec.RoundBF16(s[at:][:len(x)], x)
 		}
 	}
 }

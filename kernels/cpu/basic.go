@@ -36,13 +36,9 @@ func (d *Device) embed(o *kernels.Embed) {
 		case kernels.F32:
 			copy(row, from.f)
 		case kernels.BF16:
-			for j := range row {
-				row[j] = kernels.FromBF16(from.h[j])
-			}
+			d.vec.WidenBF16(row, from.h[:len(row)])
 		case kernels.F16:
-			for j := range row {
-				row[j] = kernels.FromF16(from.h[j])
-			}
+			d.vec.WidenF16(row, from.h[:len(row)])
 		}
 	}
 }

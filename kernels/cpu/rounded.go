@@ -47,7 +47,7 @@ func (x operand) rows(i, e int) operand {
 // multiply it, where this is a variant that rounds. offsets are the first rows of experts, none:
 // there are no experts.
 func (d *Device) operandOf(a view[float32], t kernels.Type, offsets view[int32]) operand {
-	if d.vec.RoundBF16 == nil || t != kernels.BF16 {
+	if d.vec.FusedRounded == nil || t != kernels.BF16 {
 		return operand{f: a.data, stride: a.stride, k: a.cols}
 	}
 	j := &d.jobs.round

@@ -41,6 +41,15 @@ func singleF16AVX512(x *float32, w *uint16, k int) float32
 func weightedRowsF16AVX512(y *float32, p *float32, v *uint16, ldv int, n int, blocks int)
 
 //go:noescape
+func widenBF16AVX512(y *float32, x *uint16, n int)
+
+//go:noescape
+func widenF16AVX512(y *float32, x *uint16, n int)
+
+//go:noescape
+func narrowF16AVX512(y *uint16, x *float32, n int)
+
+//go:noescape
 func siluAVX512(y *float32, x *float32, n int)
 
 //go:noescape
@@ -110,6 +119,15 @@ func singleF16AVX2(x *float32, w *uint16, k int) float32
 
 //go:noescape
 func weightedRowsF16AVX2(y *float32, p *float32, v *uint16, ldv int, n int, blocks int)
+
+//go:noescape
+func widenBF16AVX2(y *float32, x *uint16, n int)
+
+//go:noescape
+func widenF16AVX2(y *float32, x *uint16, n int)
+
+//go:noescape
+func narrowF16AVX2(y *uint16, x *float32, n int)
 
 //go:noescape
 func siluAVX2(y *float32, x *float32, n int)

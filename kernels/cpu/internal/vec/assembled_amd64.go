@@ -21,6 +21,9 @@ type assembled struct {
 
 	scan func(s ScanArgs)
 
+	widenBF16, widenF16 func(y *float32, x *uint16, n int)
+	roundBF16, roundF16 func(y *uint16, x *float32, n int) // roundBF16 may be nil
+
 	fused func(n int) float32
 	sum   func(x *float32, n int) float32
 
@@ -48,6 +51,7 @@ func avx512() Funcs {
 		silu: siluAVX512, gelu: geluAVX512, geluTanh: geluTanhAVX512, softplus: softplusAVX512, multiply: multiplyAVX512,
 		multiplyAdd: multiplyAddAVX512, axpy: axpyAVX512, scale: scaleAVX512,
 		scaledMax: scaledMaxAVX512, expSum: expSumAVX512,
+		widenBF16: widenBF16AVX512, widenF16: widenF16AVX512, roundBF16: roundBF16AVX512, roundF16: narrowF16AVX512,
 		scan: scan512, fused: fusedAVX512, sum: sumAVX512, grads: grads512(),
 	}
 	return a.funcs()
@@ -62,6 +66,7 @@ func avx2() Funcs {
 		silu: siluAVX2, gelu: geluAVX2, geluTanh: geluTanhAVX2, softplus: softplusAVX2, multiply: multiplyAVX2,
 		multiplyAdd: multiplyAddAVX2, axpy: axpyAVX2, scale: scaleAVX2,
 		scaledMax: scaledMaxAVX2, expSum: expSumAVX2,
+		widenBF16: widenBF16AVX2, widenF16: widenF16AVX2, roundF16: narrowF16AVX2,
 		scan: scan256, fused: fusedAVX2, sum: sumAVX2, grads: grads256(),
 	}
 	return a.funcs()
@@ -86,6 +91,8 @@ func (a *assembled) funcs() Funcs {
 		ScaledMax: a.maxScaled, ExpSum: a.sumExp, Scale: a.scaled,
 		SiLU: unary(a.silu, silu), GELU: unary(a.gelu, gelu),
 		GELUTanh: unary(a.geluTanh, geluTanh), Softplus: unary(a.softplus, softplus),
+		WidenBF16: converted(a, a.widenBF16, widenBF16), WidenF16: converted(a, a.widenF16, widenF16),
+		RoundBF16: converted(a, a.roundBF16, roundBF16), RoundF16: converted(a, a.roundF16, roundF16),
 		Scan: a.scan, Fused: a.multiplyAdds, Sum: a.total,
 		Grads: a.training(),
 	}
@@ -93,6 +100,20 @@ func (a *assembled) funcs() Funcs {
 		f.GemmWide, f.GemmWideBF16, f.GemmWideF16 = a.gemmWide, a.gemmWideBF16, a.gemmWideF16
 	}
 	return f
+}
+
+// converted does whole vectors by kernel, where there is one, and what is left over by rest.
+func converted[To, From any](a *assembled, kernel func(y *To, x *From, n int), rest func(y []To, x []From)) func(y []To, x []From) {
+	if kernel == nil {
+		return rest
+	}
+	return func(y []To, x []From) {
+		n := len(x) / a.lanes
+		if n > 0 {
+			kernel(&y[0], &x[0], n)
+		}
+		rest(y[n*a.lanes:len(x)], x[n*a.lanes:])
+	}
 }
 
 func (a *assembled) gemm(c []float32, ldc int, x []float32, ldx int, w []float32, ldw, m, n, k int) {

@@ -160,6 +160,43 @@ func f16(h uint16) float32 {
 
 func bf16(b uint16) float32 { return math.Float32frombits(uint32(b) << 16) }
 
+func roundBF16(y []uint16, x []float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		y[i] = toBF16(v)
+	}
+}
+
+func toBF16(x float32) uint16 {
+	b := math.Float32bits(x)
+	if x != x {
+		return uint16(b>>16) | 0x40 // keeps the fraction non-zero
+	}
+	return uint16((b + 0x7fff + b>>16&1) >> 16)
+}
+
+func roundF16(y []uint16, x []float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		y[i] = toF16(v)
+	}
+}
+
+// toF16 rounds to the nearest half: from 65520 on to an infinity, below 2⁻¹⁴ to a denormal.
+func toF16(x float32) uint16 {
+	b := math.Float32bits(x)
+	sign, b := uint16(b>>16&0x8000), b&^(1<<31)
+	switch {
+	case b > 0xff<<23: // NaN
+		return sign | 0x7e00 | uint16(b>>13&0x3ff)
+	case b >= 0x477ff000: // 65520
+		return sign | 0x7c00
+	case b < 113<<23: // whole multiples of 2⁻²⁴, to which adding 1/2 rounds
+		return sign | uint16(math.Float32bits(math.Float32frombits(b)+0.5)-math.Float32bits(0.5))
+	}
+	return sign | uint16((b-112<<23+0xfff+b>>13&1)>>13)
+}
+
 func axpy(y []float32, a float32, x []float32) {
 	x = x[:len(y)]
 	for i := range y {

@@ -2,13 +2,11 @@
 
 package vec
 
-import "math"
-
 // avx512BF16 is avx512 with products of bf16 by bf16.
 func avx512BF16() Funcs {
 	f := avx512()
 	f.Name = "avx512bf16"
-	f.RoundBF16, f.GemmPairs, f.FusedRounded = roundPairs, gemmPairs, fusedPairs
+	f.GemmPairs, f.FusedRounded = gemmPairs, fusedPairs
 	return f
 }
 
@@ -16,24 +14,6 @@ func avx512BF16() Funcs {
 func fusedPairs(n int) (flops int64) {
 	fusedPairsAVX512(n)
 	return 20 * 16 * 2 * 2 * int64(n)
-}
-
-func roundPairs(y []uint16, x []float32) {
-	n := len(x) / 16
-	if n > 0 {
-		roundBF16AVX512(&y[0], &x[0], n)
-	}
-	for i := 16 * n; i < len(x); i++ {
-		y[i] = toBF16(x[i])
-	}
-}
-
-func toBF16(x float32) uint16 {
-	b := math.Float32bits(x)
-	if x != x {
-		return uint16(b>>16) | 0x40
-	}
-	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }
 
 // gemmPairs takes four rows of X at a time where there are as many, and rows one by one where

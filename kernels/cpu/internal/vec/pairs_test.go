@@ -88,7 +88,7 @@ func testGemmPairs(t *testing.T, set Funcs, m, n, k int) {
 // TestRoundBF16 compares with rounding one by one, for every upper half and the lower halves
 // that decide, and for lengths around a vector's.
 func TestRoundBF16(t *testing.T) {
-	for _, set := range Rounding() {
+	for _, set := range append(Sets(), Rounding()...) {
 		x, y := make([]float32, 1<<16), make([]uint16, 1<<16)
 		for _, low := range []uint32{0, 1, 0x7fff, 0x8000, 0x8001, 0xffff} {
 			for h := range x {

@@ -8,7 +8,7 @@ import "unsafe"
 func amx() Funcs {
 	f := avx512()
 	f.Name = "amx"
-	f.RoundBF16, f.PackTiles, f.GemmTiles, f.FusedRounded = roundPairs, packTiles, gemmTiles, fusedTiles
+	f.PackTiles, f.GemmTiles, f.FusedRounded = packTiles, gemmTiles, fusedTiles
 	return f
 }
 

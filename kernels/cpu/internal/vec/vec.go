@@ -22,10 +22,9 @@ type Funcs struct {
 	GemmWide                  func(c []float32, ldc int, x []float32, ldx int, w []float32, ldw, m, n, k int, tmp []float32)
 	GemmWideBF16, GemmWideF16 func(c []float32, ldc int, x []float32, ldx int, w []uint16, ldw, m, n, k int, tmp []float32)
 
-	// GemmPairs is Gemm of bf16 by bf16, summed in float32 with denormals as zeros, and RoundBF16
-	// is y = x rounded to nearest: nil but in the sets of [Rounding].
+	// GemmPairs is Gemm of bf16 by bf16, summed in float32 with denormals as zeros: nil
+	// but in sets of [Rounding].
 	GemmPairs func(c []float32, ldc int, x []uint16, ldx int, w []uint16, ldw, m, n, k int)
-	RoundBF16 func(y []uint16, x []float32)
 
 	// GemmTiles is Gemm of bf16 by bf16, rounded and summed as GemmPairs does but in an order of
 	// its own, for X that PackTiles has packed, in panels of [TileRows] rows. PackTiles makes one
@@ -34,6 +33,11 @@ type Funcs struct {
 	// Nil but in sets of [Rounding].
 	PackTiles func(to, x []uint16, rows, k int)
 	GemmTiles func(c []float32, ldc int, x []uint16, w []uint16, ldw, m, n, k int, tmp []float32, rest []uint16)
+
+	// WidenBF16 and WidenF16 are y = x; a NaN stays one. RoundBF16 and RoundF16 are y = x rounded
+	// to nearest, ties to even.
+	WidenBF16, WidenF16 func(y []float32, x []uint16)
+	RoundBF16, RoundF16 func(y []uint16, x []float32)
 
 	// WeightedRows is y = Σ_i p[i]·V[i] over rows of len(y), at least one.
 	WeightedRows func(y, p, v []float32, ldv int)
@@ -113,6 +117,7 @@ func Go() Funcs {
 		Axpy: axpy, Mul: mul, MulAdd: mulAdd,
 		ScaledMax: scaledMax, ExpSum: expSum, Scale: scale,
 		SiLU: silu, GELU: gelu, GELUTanh: geluTanh, Softplus: softplus,
+		WidenBF16: widenBF16, WidenF16: widenF16, RoundBF16: roundBF16, RoundF16: roundF16,
 		Scan: scan, Fused: fused, Sum: sum,
 		Grads: goGrads(),
 	}

@@ -298,6 +298,47 @@ func TestF16(t *testing.T) {
 	}
 }
 
+// TestConversions compares with conversions one by one, for every half and for what lies
+// between halves, and for lengths around a vector's.
+func TestConversions(t *testing.T) {
+	var x []float32
+	for h := range 1 << 15 {
+		a, b := float64(f16(uint16(h))), float64(f16(uint16(h+1)))
+		for _, v := range []float64{a, (a + b) / 2, (a+b)/2 - (b-a)/64, b - (b-a)/4} {
+			x = append(x, float32(v), float32(-v))
+		}
+	}
+	x = append(x, 65504, 65519.9, 65520, 1e30, float32(math.Inf(1)), float32(math.NaN()))
+	for _, set := range Sets() {
+		y, wide := make([]uint16, len(x)), make([]float32, len(x))
+		set.RoundF16(y, x)
+		set.WidenF16(wide, y)
+		for i, v := range x {
+			got, nan := f16(y[i]), v != v
+			if nan != (got != got) || nan != (wide[i] != wide[i]) || !nan && (y[i] != toF16(v) || wide[i] != got) {
+				t.Fatalf("%s: %v became %#x, and that %v", set.Name, v, y[i], wide[i])
+			}
+		}
+		for h := range y {
+			y[h] = uint16(h)
+		}
+		set.WidenBF16(wide[:1<<16], y[:1<<16])
+		for h, v := range wide[:1<<16] {
+			if want := bf16(uint16(h)); v != want && v == v {
+				t.Fatalf("%s: bf16 %#x became %v, want %v", set.Name, h, v, want)
+			}
+		}
+		for n := range 40 {
+			short, out := make([]float32, n+1), make([]uint16, n+1)
+			set.WidenF16(short[:n], y[0x3c00:][:n])
+			set.RoundF16(out[:n], short[:n])
+			if short[n] != 0 || out[n] != 0 || n > 0 && out[n-1] != y[0x3c00+n-1] {
+				t.Errorf("%s: %d values: %v, %v", set.Name, n, short, out)
+			}
+		}
+	}
+}
+
 // TestScan compares the scan of every set with float64, for whole and partial blocks of
 // channels and any number of states, in one piece and in two.
 func TestScan(t *testing.T) {

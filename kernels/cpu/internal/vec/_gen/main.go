@@ -57,6 +57,10 @@ func inference() {
 			single(set, e)
 			weightedRows(set, e)
 		}
+		for _, e := range elements[1:] {
+			widen(set, e)
+		}
+		narrowF16(set)
 		elementwise(set)
 		fused(set)
 		sum(set)
