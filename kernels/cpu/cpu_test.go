@@ -78,7 +78,7 @@ func TestRoundsActivations(t *testing.T) {
 			t.Fatal(err)
 		}
 		stream := kernels.NewStream(dev)
-		const m, n, k = 9, 70, 100
+		const m, n, k = 73, 70, 100
 		x, w := make([]float32, m*k), make([]float32, n*k)
 		for i := range x {
 			x[i] = float32(i%97)/89 - 0.5

@@ -14,7 +14,7 @@ import (
 )
 
 // Names are the devices that this program can open here: "cpu" is the fastest variant that
-// this machine runs, "cpu/go" the portable one, "cpu/avx512bf16" one that rounds activations to
+// this machine runs, "cpu/go" the portable one, "cpu/amx" one that rounds activations to
 // bf16 where weights are and is never chosen but by name, "ref" the float64 definition, slow on
 // purpose. "cuda:0" stands for the GPUs, 0 and on, of a program that can drive them; whether
 // there is one, [GPUs] finds out. "cuda:0/bf16" rounds activations to bf16 in products of many
