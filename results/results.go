@@ -2,7 +2,7 @@
 // itself, so that files of results can be concatenated, sorted and searched. Values are
 // every value measured, in base units and in order; nothing here is a summary.
 //
-// The format is described in docs/results.md.
+// The format is described in docs/results-format.md.
 package results
 
 import "fmt"
