@@ -34,6 +34,7 @@ var names = []string{
 	"blackmamba-1.5b", "blackmamba-2.8b",
 	"mamba-130m", "mamba-370m", "mamba-790m", "mamba-1.4b", "mamba-2.8b",
 	"pythia-70m", "pythia-160m", "pythia-410m", "pythia-1b", "pythia-1.4b", "pythia-2.8b",
+	"transformer-moe-130m", "mamba-moe-130m",
 	"transformer-moe-8x", "transformer-moe-4x",
 	"matched-transformer-340m", "matched-mamba-340m", "matched-transformer-moe-340m",
 	"tiny-transformer", "tiny-mamba", "tiny-transformer-moe", "tiny-mamba-moe",
