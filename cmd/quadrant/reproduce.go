@@ -44,7 +44,7 @@ var (
 var recipes = []recipe{
 	{
 		name: "quick", doc: "models of about 1M active parameters are timed, and of 0.2M trained: minutes on two cores",
-		counted: paperQuartet, timed: tinyQuartet, trained: nanoQuintet, steps: 150,
+		counted: paperQuartet, timed: tinyQuartet, trained: nanoQuintet, steps: 600,
 		gens: "128-8192*2", prompt: 128, repeats: 6, tokens: 131072, dtype: "f32", contexts: "128-131072*2",
 	},
 	{
