@@ -103,7 +103,7 @@ func withExamples(set tasks.Set, o evalOptions, examples func() (tasks.Set, erro
 // A material is what tasks are made of.
 type material struct {
 	text   generated.Text
-	ngrams []*generated.NGram
+	ngrams []generated.Baseline
 }
 
 // Bytes of each kind of text that are counted and held out.
@@ -137,7 +137,7 @@ func (a *app) readMaterial(ctx context.Context, o evalOptions) (*material, error
 			}
 		}
 	}
-	all, err := generated.NewNGram(slices.Max(ngrams), m.text.Train)
+	all, err := generated.NewBaseline(slices.Max(ngrams), m.text.Train)
 	if err != nil {
 		return nil, err
 	}

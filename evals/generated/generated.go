@@ -3,7 +3,7 @@
 // for the same text, number of items and seed, on every machine.
 //
 // What a small model knows is close to what counting bytes knows, so the scores of byte
-// n-grams ([NGram]) belong beside a model's.
+// n-grams ([Baseline]) belong beside a model's.
 package generated
 
 import (

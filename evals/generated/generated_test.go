@@ -165,15 +165,15 @@ func TestErrors(t *testing.T) {
 	if _, ok := generated.Named("poetry"); ok {
 		t.Error("there is a task called poetry")
 	}
-	if _, err := generated.NewNGram(8, nil); err == nil {
+	if _, err := generated.NewBaseline(8, nil); err == nil {
 		t.Error("there are 8-grams")
 	}
 }
 
 // The probabilities of what may follow add up to one, after any history; and they are
 // what the definition gives by hand.
-func TestNGram(t *testing.T) {
-	g, err := generated.NewNGram(3, []generated.Document{{Text: []byte("abab")}})
+func TestBaseline(t *testing.T) {
+	g, err := generated.NewBaseline(3, []generated.Document{{Text: []byte("abab")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestNGram(t *testing.T) {
 		t.Errorf("answer %+v", a)
 	}
 	small, err1 := g.Order(2)
-	fresh, err2 := generated.NewNGram(2, []generated.Document{{Text: []byte("abab")}})
+	fresh, err2 := generated.NewBaseline(2, []generated.Document{{Text: []byte("abab")}})
 	if err1 != nil || err2 != nil || small.Prob([]byte("ab"), 'a') != fresh.Prob([]byte("ab"), 'a') || small.Name() != "2-gram" {
 		t.Errorf("a 2-gram of 3-grams differs from one of its own: %v, %v", err1, err2)
 	}
@@ -217,7 +217,7 @@ func TestNGram(t *testing.T) {
 // Counting bytes knows words from what is none, and no sums.
 func TestBaselines(t *testing.T) {
 	made := text()
-	g, err := generated.NewNGram(5, made.Train)
+	g, err := generated.NewBaseline(5, made.Train)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"flops":               {"arch", "kernels"},
 	"bench":               {"arch", "internal/stat", "kernels", "results"},
 	"evals":               {"arch", "evals/tasks", "internal/python", "kernels", "tokenizer"},
-	"evals/generated":     {"evals/tasks", "internal/python"},
+	"evals/generated":     {"corpus/ngram", "evals/tasks", "internal/python"},
 	"evals/tasks":         {"internal/python"},
 	"evals/compare":       {"internal/stat"},
 	"serve":               {"arch", "evals", "kernels", "sample", "tokenizer"},
