@@ -9,6 +9,7 @@ import (
 	"quadrant/evals"
 	"quadrant/kernels"
 	"quadrant/kernels/cpu"
+	"quadrant/tokenizer"
 )
 
 func model(t *testing.T, channel arch.Channel) (*evals.Routes, *arch.Model) {
@@ -48,7 +49,7 @@ func TestBalanceCountsEveryToken(t *testing.T) {
 	routes, m := model(t, experts)
 	for _, window := range []int{1, 7, 50, 1000} {
 		done := 0
-		loads, err := evals.Balance(t.Context(), routes, m, text(50), window, false, func(n int) { done = n })
+		loads, err := evals.Balance(t.Context(), routes, m, text(50), evals.BalanceOptions{Window: window, Progress: func(n int) { done = n }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +72,7 @@ func TestBalanceCountsEveryToken(t *testing.T) {
 func TestBalanceEqualsRoutes(t *testing.T) {
 	routes, m := model(t, experts)
 	ids := text(30)
-	loads, err := evals.Balance(t.Context(), routes, m, ids, 30, false, nil)
+	loads, err := evals.Balance(t.Context(), routes, m, ids, evals.BalanceOptions{Window: 30})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +99,7 @@ func TestBalanceEqualsRoutes(t *testing.T) {
 func TestBalanceInTraining(t *testing.T) {
 	routes, m := model(t, experts)
 	worst := func(training bool) (worst float64) {
-		loads, err := evals.Balance(t.Context(), routes, m, text(400), 400, training, nil)
+		loads, err := evals.Balance(t.Context(), routes, m, text(400), evals.BalanceOptions{Window: 400, Training: training})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,12 +116,97 @@ func TestBalanceInTraining(t *testing.T) {
 func TestBalanceErrors(t *testing.T) {
 	routes, m := model(t, experts)
 	for want, ids := range map[string][]int32{"0 tokens": {}, "token id 20 at position 1": {3, 20}, "token id -1": {-1}} {
-		if _, err := evals.Balance(t.Context(), routes, m, ids, 4, false, nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := evals.Balance(t.Context(), routes, m, ids, evals.BalanceOptions{Window: 4}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one with %q", err, want)
 		}
 	}
 	routes, m = model(t, arch.Channel{MLP: &experts.MoE.Expert})
-	if _, err := evals.Balance(t.Context(), routes, m, []int32{1}, 4, false, nil); err == nil || !strings.Contains(err.Error(), "no mixture of experts") {
+	if _, err := evals.Balance(t.Context(), routes, m, []int32{1}, evals.BalanceOptions{Window: 4}); err == nil || !strings.Contains(err.Error(), "no mixture of experts") {
 		t.Errorf("error %v for a dense model", err)
+	}
+}
+
+// The classes' counts add up to the whole, and each class has its tokens, topK times.
+func TestBalanceByClass(t *testing.T) {
+	routes, m := model(t, experts)
+	ids := text(50)
+	classes := make([]evals.Class, len(ids))
+	sizes := make([]float64, len(evals.Classes))
+	for i, id := range ids {
+		classes[i] = evals.Class(id % 3)
+		sizes[classes[i]]++
+	}
+	loads, err := evals.Balance(t.Context(), routes, m, ids, evals.BalanceOptions{Window: 13, Classes: classes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range loads {
+		whole := make([]float64, 4)
+		for c, tally := range l.Classes {
+			sum := 0.0
+			for e, n := range tally.Tokens {
+				whole[e] += n
+				sum += n
+			}
+			if sum != 2*sizes[c] {
+				t.Errorf("layer %d: %v tokens of class %v, want %v", l.Layer, sum, evals.Class(c), 2*sizes[c])
+			}
+		}
+		if !slices.Equal(whole, l.Tokens) || l.TopK != 2 || l.Limited {
+			t.Errorf("layer %d: classes add up to %v, all are %+v", l.Layer, whole, l)
+		}
+	}
+	if _, err := evals.Balance(t.Context(), routes, m, ids, evals.BalanceOptions{Window: 13, Classes: classes[1:]}); err == nil {
+		t.Error("a class fewer than tokens is taken")
+	}
+}
+
+// What is dropped is what exceeds the capacity in each window: with ids alone deciding, it
+// can be counted by hand.
+func TestBalanceDrops(t *testing.T) {
+	hash := arch.Channel{MoE: &arch.MoE{
+		Experts: 4, Expert: arch.MLP{Hidden: 8, Act: kernels.SiLU, Gate: arch.FirstHalf},
+		Router: arch.Router{TopK: 1, Hash: true, Capacity: 1},
+	}}
+	routes, m := model(t, hash)
+	ids := []int32{7, 7, 7, 7, 7, 7, 7, 7, 7, 7} // windows of 8 and 2: 2 and 1 have room
+	classes := make([]evals.Class, len(ids))
+	classes[9] = evals.Digit
+	for _, training := range []bool{false, true} {
+		loads, err := evals.Balance(t.Context(), routes, m, ids, evals.BalanceOptions{Window: 8, Training: training, Classes: classes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range loads {
+			want, last := 0.0, 0.0
+			if training {
+				want, last = 6+1, 1
+			}
+			if got := slices.Max(l.Dropped); got != want || slices.Max(l.Tokens) != 10 || l.Limited != training {
+				t.Errorf("training %v: %+v, want %v dropped of 10", training, l, want)
+			}
+			if got := slices.Max(l.Classes[evals.Digit].Dropped); got != last {
+				t.Errorf("training %v: %v of the last token dropped, want %v", training, got, last)
+			}
+		}
+	}
+}
+
+func TestClassOf(t *testing.T) {
+	for class, bytes := range map[evals.Class]string{
+		evals.Letter: "azAZ", evals.Digit: "09", evals.Space: " \t\n\r\f\v", evals.Punctuation: "!/:@[`{~", evals.High: "\x80\xc3\xff", evals.Other: "\x00\x08\x0e\x1f\x7f",
+	} {
+		for _, b := range []byte(bytes) {
+			if got := evals.ClassOf(b); got != class {
+				t.Errorf("%q is %v, want %v", b, got, class)
+			}
+		}
+	}
+	got, err := evals.ClassesOf(tokenizer.Bytes{}, []int32{'a', ' ', 0xe2, '7', 'a'})
+	if want := []evals.Class{evals.Letter, evals.Space, evals.High, evals.Digit, evals.Letter}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v and %v, want %v", got, err, want)
+	}
+	if _, err := evals.ClassesOf(tokenizer.Bytes{}, []int32{256}); err == nil {
+		t.Error("token 256 is a byte")
 	}
 }

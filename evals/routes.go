@@ -10,6 +10,9 @@ type Routes struct {
 	// See is given the layer's index in the model and the choices of a step, k per
 	// token: experts[t·k+c]. It must not keep experts.
 	See func(layer int, experts []int32, k int)
+	// Limit, if any, is told after See how many of the step's tokens an expert of the
+	// layer takes, where a router that trains drops the rest.
+	Limit func(layer, capacity int)
 
 	trace  kernels.Trace
 	buffer []int32
@@ -27,6 +30,11 @@ func (r *Routes) Do(op kernels.Op) {
 		experts = o.Experts
 	case *kernels.HashRoute:
 		experts = o.Experts
+	case *kernels.LimitLoad:
+		if r.Limit != nil {
+			r.Limit(r.trace.Index("layer"), o.Capacity)
+		}
+		return
 	default:
 		return
 	}

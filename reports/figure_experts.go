@@ -79,14 +79,6 @@ func newRouting(rs []results.Result) (routing, error) {
 	return out, nil
 }
 
-// name is the model with its setting.
-func (r routing) name() string {
-	if r.setting == "" {
-		return r.title
-	}
-	return r.title + ", " + r.setting
-}
-
 // names are the layers' and experts' numbers.
 func (r routing) names() (layers, experts []string) {
 	for _, l := range r.layers {

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"quadrant/reports/chart"
-	"quadrant/results"
 )
 
 // Numbers are the values that a chart shows: one table for all its lines, one for each
@@ -120,39 +119,4 @@ func ifNumber(v float64, c Cell) Cell {
 		return Cell{}
 	}
 	return c
-}
-
-// BalanceTable says how evenly each layer of each model spread its tokens, from results of
-// metric expert_tokens. The error wraps [ErrNoData] if there are none.
-func BalanceTable(rs []results.Result) (Table, error) {
-	t := Table{
-		Caption: "Expert balance. max/mean: the busiest expert's tokens over the mean; dead: experts with less than a tenth of the mean; entropy: 1 is even.",
-		Columns: []Column{
-			{Key: "model", Name: "Model"}, {Key: "layer", Name: "Layer", Right: true},
-			{Key: "experts", Name: "Experts", Right: true}, {Key: "tokens", Name: "Tokens", Right: true},
-			{Key: "max_over_mean", Name: "Max/mean", Right: true}, {Key: "min_over_mean", Name: "Min/mean", Right: true},
-			{Key: "maxvio", Name: "MaxVio", Right: true}, {Key: "dead", Name: "Dead", Right: true},
-			{Key: "cv", Name: "CV", Right: true}, {Key: "entropy", Name: "Entropy", Right: true}, {Key: "gini", Name: "Gini", Right: true},
-		},
-	}
-	found := withMetric(rs, "expert_tokens")
-	if len(found) == 0 {
-		f, _ := FigureNamed("expert-balance")
-		return t, f.noData(len(rs))
-	}
-	all, err := routings(found)
-	if err != nil {
-		return t, fmt.Errorf("reports: expert balance: %w", err)
-	}
-	for _, r := range all {
-		for _, l := range r.layers {
-			b := l.balance
-			t.Rows = append(t.Rows, []Cell{
-				Text(r.name()), Int(l.index), Int(b.Experts), Number(b.Tokens, 0),
-				Number(b.MaxLoad, 2), Number(b.MinLoad, 2), Number(b.MaxVio, 2), Int(b.Dead),
-				Number(b.CV, 3), Number(b.Entropy, 3), Number(b.Gini, 3),
-			})
-		}
-	}
-	return t, nil
 }

@@ -5,12 +5,15 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"quadrant/reports"
+	"quadrant/results"
 )
 
 func smallTable() reports.Table {
@@ -169,15 +172,67 @@ func TestTableErrors(t *testing.T) {
 
 func TestBalanceTable(t *testing.T) {
 	m := fourModels()[3]
-	table, err := reports.BalanceTable(append(generated(m, 8, 1), tokens(m, 3, 50, 30, 19, 1), tokens(m, 1, 25, 25, 25, 25)))
+	of := func(metric, class string, layer, topK int, counts ...float64) results.Result {
+		r := tokens(m, layer, counts...)
+		r.Metric, r.Point.Class, r.Point.TopK, r.Point.Phase, r.Point.Choice = metric, class, topK, "training", "sinkhorn"
+		return r
+	}
+	rs := append(generated(m, 8, 1), tokens(m, 3, 50, 30, 19, 1), tokens(m, 1, 25, 25, 25, 25),
+		of("expert_tokens", "", 1, 2, 30, 20, 26, 24), of("expert_dropped", "", 1, 2, 5, 0, 0, 0), of("expert_tokens", "", 3, 2, 25, 25, 25, 25),
+		of("class_expert_tokens", "digit", 1, 1, 10, 20, 30), of("expert_dropped", "digit", 1, 1, 0, 0, 3))
+	table, err := reports.BalanceTable(rs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `model,layer,experts,tokens,max_over_mean,min_over_mean,maxvio,dead,cv,entropy,gini
-blackmamba-1.5b,1,4,100,1,1,0,0,0,1,0
-blackmamba-1.5b,3,4,100,2,0.04,1,1,`
-	if got := write(t, table, "csv"); !strings.HasPrefix(got, want) {
-		t.Errorf("got\n%s\nwant\n%s…", got, want)
+	// χ² of 30, 20, 26, 24 with two of four experts per token is 3.12 with three degrees of
+	// freedom, and of 10, 20, 30 it is 10 with two: e^-5.
+	x := 3.12
+	p := math.Erfc(math.Sqrt(x/2)) + math.Sqrt(2*x/math.Pi)*math.Exp(-x/2)
+	want := [][]any{
+		{"all", 1, 1.0, nil, nil, nil}, {"all", 3, 2.0, nil, nil, nil},
+		{"all", 1, 1.2, 0.05, p, 2 * p}, {"all", 3, 1.0, nil, 1.0, 1.0},
+		{"digit", 1, 1.5, 0.05, math.Exp(-5), math.Exp(-5)},
+	}
+	var columns []int
+	for _, key := range []string{"class", "layer", "max_over_mean", "drop_rate", "p", "p_holm"} {
+		columns = append(columns, slices.IndexFunc(table.Columns, func(c reports.Column) bool { return c.Key == key }))
+	}
+	if len(table.Rows) != len(want) {
+		t.Fatalf("%d rows, want %d", len(table.Rows), len(want))
+	}
+	for i, row := range table.Rows {
+		for j, c := range columns {
+			got, want := row[c].Raw, want[i][j]
+			if g, ok := got.(float64); ok {
+				if w, ok := want.(float64); !ok || math.Abs(g-w) > 1e-12 {
+					t.Errorf("row %d, %s: %v, want %v", i, table.Columns[c].Key, got, want)
+				}
+			} else if fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("row %d, %s: %v, want %v", i, table.Columns[c].Key, got, want)
+			}
+		}
+	}
+	if _, err := reports.BalanceTable([]results.Result{of("expert_tokens", "", 1, 3, 5, 5, 5, 5)}); err == nil || !strings.Contains(err.Error(), "whole tokens") {
+		t.Errorf("20 choices, three per token: error %v", err)
+	}
+	if _, err := reports.BalanceTable([]results.Result{tokens(m, 1, 5, 5), tokens(m, 1, 6, 4)}); err == nil || !strings.Contains(err.Error(), "given twice") {
+		t.Errorf("a layer counted twice: error %v", err)
+	}
+}
+
+func TestExpertTable(t *testing.T) {
+	table, err := reports.ExpertTable([]results.Result{tokens(fourModels()[3], 3, 50, 30, 19, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `model,corpus,phase,choice,class,layer,expert,tokens,share,load
+blackmamba-1.5b,text,inference,,all,3,0,50,0.5,2
+blackmamba-1.5b,text,inference,,all,3,1,30,0.3,1.2
+blackmamba-1.5b,text,inference,,all,3,2,19,0.19,0.76
+blackmamba-1.5b,text,inference,,all,3,3,1,0.01,0.04
+`
+	if got := write(t, table, "csv"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 

@@ -93,6 +93,8 @@ type Point struct {
 	Data       string `json:"data,omitempty"`       // SHA-256 of what was asked
 	Step       int    `json:"step,omitempty"`       // of training, after it
 	Domain     string `json:"domain,omitempty"`     // of the corpus: "go"
+	TopK       int    `json:"top_k,omitempty"`      // experts that the layer sends each token to
+	Class      string `json:"class,omitempty"`      // of the tokens: "letter", "digit", "space", "punctuation", "high", "other"
 	Choice     string `json:"choice,omitempty"`     // how routers chose: "argmax", "sinkhorn", "ema_bias", ...
 }
 
@@ -123,6 +125,8 @@ var Metrics = []Metric{
 	{"flops", "FLOP", "one value", "forward pass of one token after context others", OfModel},
 	{"state", "B", "one value", "KV cache or SSM state of one sequence of context tokens", OfModel},
 	{"expert_tokens", "tokens", "expert", "tokens sent to each expert of the layer", OfModel},
+	{"class_expert_tokens", "tokens", "expert", "tokens of a class sent to each expert of the layer", OfModel},
+	{"expert_dropped", "tokens", "expert", "of the tokens sent to each expert of the layer, those dropped because it had no room; of a class where point.class names one", OfModel},
 	{"op_time", "s", "one value", "one execution of an operation: the mean of as many in a row as a clock needs", OfOp},
 	{"read_rate", "B/s", "one value", "bytes that the device reads from a footprint and does next to nothing with", OfMachine},
 	{"multiply_add_rate", "FLOP/s", "one value", "multiply-adds between registers, two FLOPs each: the most that the device's variant can do", OfMachine},
