@@ -262,3 +262,41 @@ func TestNumbers(t *testing.T) {
 		t.Errorf("settings are not in\n%s", got)
 	}
 }
+
+// Times by hand: the ratio is of each round's own uniform pass.
+func TestReplayTable(t *testing.T) {
+	m := fourModels()[3]
+	of := func(metric, routing string, run int, values ...float64) results.Result {
+		return m.result(metric, results.Point{Routing: routing, Batch: 2, Prompt: 8, Run: run, Corpus: "text", Tokenizer: "bytes"}, values...)
+	}
+	load := func(routing string, layer int, values ...float64) results.Result {
+		r := of("replay_expert_tokens", routing, 0, values...)
+		r.Point.Layer, r.Point.TopK = &layer, 1
+		return r
+	}
+	table, err := reports.ReplayTable([]results.Result{
+		load("single", 1, 16, 0), load("single", 3, 0, 16), load("uniform", 1, 8, 8), load("uniform", 3, 8, 8), load("recorded", 1, 12, 4), load("recorded", 3, 8, 8),
+		of("replay", "single", 1, 4), of("replay", "uniform", 1, 2), of("replay", "recorded", 1, 2),
+		of("replay", "uniform", 2, 1), of("replay", "recorded", 2, 1.5), of("replay", "single", 2, 3),
+		of("replay", "recorded", 3, 4), of("replay", "single", 3, 4), of("replay", "uniform", 3, 4),
+		of("replay", "single", 4, 9),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, row := range table.Rows {
+		got = append(got, fmt.Sprint(row[6].Raw, row[7].Raw, row[8].Raw, row[9].Raw, row[10].Raw, row[11].Raw, row[12].Raw, row[13].Raw))
+	}
+	want := []string{"uniform1 3 2 1 1 1 0.75", "recorded1.25 3 2 1 1 1.5 0.75", "single2 4 4 2 1 3 0.75"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%q\nwant\n%q", got, want)
+	}
+	if _, err := reports.ReplayTable(nil); !errors.Is(err, reports.ErrNoData) {
+		t.Errorf("of nothing: %v", err)
+	}
+	alone, err := reports.ReplayTable([]results.Result{of("replay", "single", 1, 4)})
+	if err != nil || alone.Rows[0][10].Raw != nil {
+		t.Errorf("without a uniform pass: %v, %v", alone.Rows, err)
+	}
+}

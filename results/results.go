@@ -95,6 +95,7 @@ type Point struct {
 	Domain     string `json:"domain,omitempty"`     // of the corpus: "go"
 	TopK       int    `json:"top_k,omitempty"`      // experts that the layer sends each token to
 	Class      string `json:"class,omitempty"`      // of the tokens: "letter", "digit", "space", "punctuation", "high", "other"
+	Routing    string `json:"routing,omitempty"`    // by which tokens were sent to experts: "recorded", "uniform", "zipf", "single"
 	Choice     string `json:"choice,omitempty"`     // how routers chose: "argmax", "sinkhorn", "ema_bias", ...
 }
 
@@ -127,6 +128,8 @@ var Metrics = []Metric{
 	{"expert_tokens", "tokens", "expert", "tokens sent to each expert of the layer", OfModel},
 	{"class_expert_tokens", "tokens", "expert", "tokens of a class sent to each expert of the layer", OfModel},
 	{"expert_dropped", "tokens", "expert", "of the tokens sent to each expert of the layer, those dropped because it had no room; of a class where point.class names one", OfModel},
+	{"replay", "s", "one value", "forward pass over batch prompts of the text, from an empty memory, with tokens sent to experts by point.routing", OfModel},
+	{"replay_expert_tokens", "tokens", "expert", "tokens that point.routing sends to each expert of the layer in one such pass", OfModel},
 	{"op_time", "s", "one value", "one execution of an operation: the mean of as many in a row as a clock needs", OfOp},
 	{"read_rate", "B/s", "one value", "bytes that the device reads from a footprint and does next to nothing with", OfMachine},
 	{"multiply_add_rate", "FLOP/s", "one value", "multiply-adds between registers, two FLOPs each: the most that the device's variant can do", OfMachine},

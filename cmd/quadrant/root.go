@@ -61,6 +61,7 @@ routers send tokens, and draws the figures of the BlackMamba paper
 		newLatency(a),
 		newBenchKernels(a),
 		newBalance(a),
+		newReplay(a),
 		newLogits(a),
 		newGrads(a),
 		newGenerate(a),
