@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +25,8 @@ type balanceOptions struct {
 	name      string // that results give it, "" for its own
 	dtype     string
 	corpus    []string // files and folders; none is the texts of the Go toolchain
+	task      string   // whose questions and right answers are read instead, "" for none
+	data      string   // of a published task
 	tokenizer string   // "" is bytes
 	tokens    int
 	window    int
@@ -47,6 +50,9 @@ each window.
 P is the probability that counts are as uneven if every token chooses its experts
 blindly; Holm is P corrected for as many layers. Tokens of a text are not independent,
 so a small P means more than noise of single tokens, not a faulty router.
+
+--task reads a task's questions with their right answers instead; tasks are those of
+'quadrant eval'.
 
 --by class counts letters, digits, spaces, punctuation, bytes from 0x80 on and what is
 left separately, by the first byte of each token. --experts lists every expert.
@@ -82,6 +88,8 @@ the standard library.`,
 	f := cmd.Flags()
 	f.StringVar(&o.model, "model", "", "preset, YAML file or checkpoint folder")
 	f.StringSliceVar(&o.corpus, "corpus", nil, "files, folders or patterns to read; none is text that comes with Go")
+	f.StringVar(&o.task, "task", "", "read the questions and right answers of a task of 'quadrant eval' instead of the corpus itself")
+	f.StringVar(&o.data, "data", "", "folder of the data of published tasks, or one task's file")
 	f.IntVar(&o.tokens, "tokens", 32768, "tokens to read")
 	f.IntVar(&o.window, "window", 512, "tokens after which a sequence starts afresh")
 	f.StringVar(&o.phase, "phase", "inference", "how routers choose: inference, training, both")
@@ -176,7 +184,12 @@ func (a *app) prepareBalance(ctx context.Context, o balanceOptions) (*balanceRun
 	if err := checkMemory(b.dev, p.Name, bytes); err != nil {
 		return nil, err
 	}
-	if b.text, err = a.readTokens(ctx, o.corpus, o.tokenizer, o.tokens); err != nil {
+	if o.task != "" {
+		b.text, err = a.readTaskTokens(ctx, o)
+	} else {
+		b.text, err = a.readTokens(ctx, o.corpus, o.tokenizer, o.tokens)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if o.by == "class" {
@@ -188,18 +201,59 @@ func (a *app) prepareBalance(ctx context.Context, o balanceOptions) (*balanceRun
 // A tokenText is the beginning of a corpus in tokens.
 type tokenText struct {
 	corpus string
+	task   string // that the corpus is made of, "" where it is none
 	tokens tokenizer.Tokenizer
 	ids    []int32
+}
+
+// openTextTokenizer opens the tokenizer called name, "" being bytes.
+func openTextTokenizer(name string) (tokenizer.Tokenizer, error) {
+	if name == "" {
+		return tokenizer.Bytes{}, nil
+	}
+	return tokenizer.Open(name)
+}
+
+// cut makes t of the first n of ids.
+func (a *app) cut(t *tokenText, ids []int32, n int) {
+	if len(ids) < n {
+		a.log.Warn("the corpus has fewer tokens than asked for", "corpus", t.corpus, "has", len(ids), "asked", n)
+	}
+	t.ids = ids[:min(n, len(ids))]
+}
+
+// taskItems is how many questions are made of a task that is made.
+const taskItems = 400
+
+// readTaskTokens reads a task's questions, each with its right answer and an empty line.
+func (a *app) readTaskTokens(ctx context.Context, o balanceOptions) (t tokenText, err error) {
+	if t.tokens, err = openTextTokenizer(o.tokenizer); err != nil {
+		return t, err
+	}
+	sets, err := a.readTasks(ctx, evalOptions{tasks: []string{o.task}, data: o.data, corpus: o.corpus, items: taskItems})
+	if err != nil {
+		return t, err
+	}
+	set := sets[0]
+	t.task, t.corpus = set.Task.Name, set.Task.Name
+	if set.Task.DatasetPath != "" {
+		t.corpus += " of " + set.Task.DatasetPath
+	}
+	var text strings.Builder
+	for _, d := range set.Docs {
+		right := d.Requests[d.Gold]
+		text.WriteString(right.Context + right.Continuation + "\n\n")
+	}
+	ids, err := t.tokens.Encode(text.String())
+	a.cut(&t, ids, o.tokens)
+	return t, err
 }
 
 // readTokens reads n tokens of a corpus, or all it has; name names the tokenizer, "" being
 // bytes.
 func (a *app) readTokens(ctx context.Context, paths []string, name string, n int) (t tokenText, err error) {
-	t.tokens = tokenizer.Bytes{}
-	if name != "" {
-		if t.tokens, err = tokenizer.Open(name); err != nil {
-			return t, err
-		}
+	if t.tokens, err = openTextTokenizer(name); err != nil {
+		return t, err
 	}
 	c, err := openCorpus(ctx, paths)
 	if err != nil {
@@ -211,18 +265,15 @@ func (a *app) readTokens(ctx context.Context, paths []string, name string, n int
 		if err != nil {
 			return t, err
 		}
-		if t.ids, err = t.tokens.Encode(string(text)); err != nil {
+		ids, err := t.tokens.Encode(string(text))
+		if err != nil {
 			return t, err
 		}
-		if len(t.ids) >= n || len(text) < bytes {
-			break
+		if len(ids) >= n || len(text) < bytes {
+			a.cut(&t, ids, n)
+			return t, nil
 		}
 	}
-	if len(t.ids) < n {
-		a.log.Warn("the corpus has fewer tokens than asked for", "corpus", c.Name, "has", len(t.ids), "asked", n)
-	}
-	t.ids = t.ids[:min(n, len(t.ids))]
-	return t, nil
 }
 
 // of is a result of a layer.
@@ -236,7 +287,7 @@ func (b *balanceRun) of(metric, phase, class string, layer int, values []float64
 		Schema: results.Schema, Env: environment(b.dev), Subject: b.subject, Metric: metric, Values: values,
 		Point: results.Point{
 			Phase: phase, Choice: choice, TopK: r.TopK, Class: class, Layer: &layer,
-			Corpus: b.text.corpus, Tokens: len(b.text.ids), Window: b.o.window, Tokenizer: b.text.tokens.Name(),
+			Corpus: b.text.corpus, Task: b.text.task, Tokens: len(b.text.ids), Window: b.o.window, Tokenizer: b.text.tokens.Name(),
 		},
 	}
 }
