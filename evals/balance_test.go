@@ -9,7 +9,6 @@ import (
 	"quadrant/evals"
 	"quadrant/kernels"
 	"quadrant/kernels/cpu"
-	"quadrant/tokenizer"
 )
 
 func model(t *testing.T, channel arch.Channel) (*evals.Routes, *arch.Model) {
@@ -189,24 +188,5 @@ func TestBalanceDrops(t *testing.T) {
 				t.Errorf("training %v: %v of the last token dropped, want %v", training, got, last)
 			}
 		}
-	}
-}
-
-func TestClassOf(t *testing.T) {
-	for class, bytes := range map[evals.Class]string{
-		evals.Letter: "azAZ", evals.Digit: "09", evals.Space: " \t\n\r\f\v", evals.Punctuation: "!/:@[`{~", evals.High: "\x80\xc3\xff", evals.Other: "\x00\x08\x0e\x1f\x7f",
-	} {
-		for _, b := range []byte(bytes) {
-			if got := evals.ClassOf(b); got != class {
-				t.Errorf("%q is %v, want %v", b, got, class)
-			}
-		}
-	}
-	got, err := evals.ClassesOf(tokenizer.Bytes{}, []int32{'a', ' ', 0xe2, '7', 'a'})
-	if want := []evals.Class{evals.Letter, evals.Space, evals.High, evals.Digit, evals.Letter}; err != nil || !slices.Equal(got, want) {
-		t.Errorf("%v and %v, want %v", got, err, want)
-	}
-	if _, err := evals.ClassesOf(tokenizer.Bytes{}, []int32{256}); err == nil {
-		t.Error("token 256 is a byte")
 	}
 }
