@@ -55,33 +55,52 @@ func (a *app) trainings(ctx context.Context, r recipe, corpus []string, out stri
 
 // trainOnce trains a model in dir, or goes on, unless it is trained.
 func (a *app) trainOnce(ctx context.Context, r recipe, model string, corpus []string, dir string) error {
-	rs, err := results.ReadFile(filepath.Join(dir, resultsName))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	done := func(res results.Result) bool { return res.Metric == "training_loss" && res.Point.Step == r.steps } // the last that a run writes
-	if slices.ContainsFunc(rs, done) {
-		return nil
-	}
 	o := defaultTraining()
 	o.model, o.corpus, o.steps, o.out = model, corpus, r.steps, dir
 	s, err := a.newSettings(o, func(flag string) bool { return flag == "steps" })
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(dir, runName)); err == nil {
-		old, err := readSettings(dir)
-		if err != nil {
+	return a.trainIn(ctx, s, o)
+}
+
+// trainIn makes the run that s describes in its folder, or goes on, unless it is made.
+func (a *app) trainIn(ctx context.Context, s runSettings, o trainFlags) error {
+	if _, err := os.Stat(filepath.Join(s.out, runName)); err == nil {
+		if err := sameRun(s); err != nil {
 			return err
 		}
-		if old.out = dir; !reflect.DeepEqual(old, s) {
-			return errors.New("the folder holds a run with other settings: remove it, or name another --out")
-		}
 		o.resume = true
+	}
+	if made, err := trained(s); made || err != nil {
+		return err
 	}
 	run, err := a.openRun(ctx, s, o)
 	if err != nil {
 		return err
 	}
 	return errors.Join(run.loop(ctx), run.close())
+}
+
+// trained reports whether the run in the folder of s has ended.
+func trained(s runSettings) (bool, error) {
+	rs, err := results.ReadFile(filepath.Join(s.out, resultsName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	return slices.ContainsFunc(rs, func(res results.Result) bool {
+		return res.Metric == "training_loss" && res.Point.Step == s.Options.Schedule.Steps // the last that a run writes
+	}), nil
+}
+
+// sameRun returns an error where the run in the folder of s is another than s says.
+func sameRun(s runSettings) error {
+	old, err := readSettings(s.out)
+	if err != nil {
+		return err
+	}
+	if old.out = s.out; !reflect.DeepEqual(old, s) {
+		return errors.New("the folder holds a run with other settings: remove it, or name another --out")
+	}
+	return nil
 }

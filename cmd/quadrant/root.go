@@ -71,6 +71,7 @@ routers send tokens, and draws the figures of the BlackMamba paper
 		newInspect(a),
 		newExport(a),
 		newTrain(a),
+		newAblate(a),
 		newSynth(a),
 		newDevices(a),
 		newData(a),

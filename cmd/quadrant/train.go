@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"quadrant/arch"
+	"quadrant/configs"
 	"quadrant/train"
 )
 
@@ -155,6 +156,11 @@ func (a *app) newSettings(o trainFlags, given func(flag string) bool) (runSettin
 	if err != nil {
 		return runSettings{}, err
 	}
+	return a.settingsFor(p, o, given)
+}
+
+// settingsFor is newSettings for a model that was found.
+func (a *app) settingsFor(p configs.Preset, o trainFlags, given func(flag string) bool) (runSettings, error) {
 	if given("steps") && given("tokens") {
 		return runSettings{}, misuse(errors.New("--steps and --tokens say the same thing: give one"))
 	}

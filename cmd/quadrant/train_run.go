@@ -303,6 +303,11 @@ func (r *trainRun) choiceOf(v *train.Validator) string {
 	if v.Choice != 0 {
 		return v.Choice.String()
 	}
+	return r.ownChoice()
+}
+
+// ownChoice names how routers choose by the model's config; "" where there are none.
+func (r runSettings) ownChoice() string {
 	for _, l := range r.Config.Layers {
 		if m := l.Channel.MoE; m != nil {
 			return m.Router.InferenceChoice()

@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"checkpoint":          {"arch", "internal/atomicfile", "kernels"},
 	"train":               {"arch", "checkpoint", "corpus", "kernels", "tokenizer"},
 	"flops":               {"arch", "kernels"},
+	"sweep":               {"arch", "configs", "flops", "kernels"},
 	"bench":               {"arch", "internal/stat", "kernels", "results"},
 	"evals":               {"arch", "evals/tasks", "internal/python", "kernels", "tokenizer"},
 	"evals/generated":     {"corpus/ngram", "evals/tasks", "internal/python"},
@@ -46,7 +47,7 @@ var mayImport = map[string][]string{
 	"reports/chart":       {"internal/atomicfile"},
 	"cmd/quadrant": {
 		"arch", "bench", "checkpoint", "configs", "corpus", "corpus/ngram", "evals", "evals/compare", "evals/generated", "evals/tasks", "flops", "hub", "internal/atomicfile", "internal/python", "internal/stat", "kernels",
-		"kernels/device", "reports", "reports/chart", "results", "sample", "serve", "synth", "tokenizer", "train",
+		"kernels/device", "reports", "reports/chart", "results", "sample", "serve", "sweep", "synth", "tokenizer", "train",
 	},
 }
 
