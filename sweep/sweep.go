@@ -172,7 +172,24 @@ func (d draft) with(values []value) (draft, error) {
 	return d, nil
 }
 
-func (d draft) same(e draft) bool { return d.lr == e.lr && reflect.DeepEqual(d.cfg, e.cfg) }
+func (d draft) same(e draft) bool {
+	return d.lr == e.lr && reflect.DeepEqual(explicit(d.cfg), explicit(e.cfg))
+}
+
+// explicit is c with what a router that does not say it stands for.
+func explicit(c arch.Config) arch.Config {
+	c = clone(c)
+	for _, l := range c.Layers {
+		if m := l.Channel.MoE; m != nil && !m.Router.Hash {
+			r := &m.Router
+			r.Input, r.Inference = max(r.Input, arch.HiddenInput), max(r.Inference, arch.ArgmaxInference)
+			if r.GateScale == 0 {
+				r.GateScale = 1
+			}
+		}
+	}
+	return c
+}
 
 // clone copies v, a config or a part of one, and all it points to.
 func clone[T any](v T) T {

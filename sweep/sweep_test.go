@@ -55,6 +55,24 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// What a base does not say is what it stands for.
+func TestPlanWithDefaults(t *testing.T) {
+	a, err := configs.ParseAblation("a.yaml", []byte("name: a\nbase: {preset: tiny-mamba-moe}\naxes: {input: [hidden, both], gate_scale: [1]}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := a.Base.Config.Layers[1].Channel.MoE.Router; r.Input != 0 || r.GateScale != 0 {
+		t.Fatalf("the preset says %+v", r)
+	}
+	cells, err := Plan(a, nano)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(names(cells), " "); got != "input=hidden,gate_scale=1* input=both,gate_scale=1" {
+		t.Errorf("got %s", got)
+	}
+}
+
 // Planning leaves the base as it was, and cells share nothing with each other.
 func TestPlanChangesNothingElse(t *testing.T) {
 	a, err := configs.OpenAblation("router")
