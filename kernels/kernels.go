@@ -16,6 +16,14 @@
 // comparison as one. It is the work that the definition asks for: a kernel may do more
 // (a mask applied after a full product), it may not claim more.
 //
+// # NaN and infinity
+//
+// Ops compute with NaN and infinities as their formulas do in IEEE arithmetic. Where a formula
+// gives NaN because an operand holds one, a device gives NaN. Where it gives NaN or an infinity
+// because an operand holds an infinity, a device gives either, not a number that looks right:
+// which of the two depends on how it computes exp. Elements that such an operand takes no part
+// in are not touched by it. Choices ([ArgMax], [Route]) never take a NaN while there is a number.
+//
 // # Gradients
 //
 // Every op's comment has a line "Gradient:" with the formula of its gradient, or the

@@ -64,7 +64,7 @@ func (o NegExp) check() error {
 }
 
 // ArgMax is Dst[i] = the column of the largest value of X[i], the first of equals: the
-// greedy choice of a token. Dst is [T, 1] I32.
+// greedy choice of a token. Dst is [T, 1] I32. A row of nothing but NaN gives 0.
 //
 // Gradient: none, a choice is not differentiable.
 type ArgMax struct{ Dst, X Mat }

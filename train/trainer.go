@@ -118,7 +118,8 @@ func (t *Trainer) gradients(r *Record) error {
 		from, to := pass*per, (pass+1)*per
 		losses, err := t.learner.Step(t.ids[from:to], t.targets[from:to], t.Batch, 1/float32(max(1, count)))
 		if err != nil {
-			return err
+			// A router cannot choose by what a weight that is not finite has made NaN.
+			return errors.Join(err, t.opt.checkWeights())
 		}
 		for _, loss := range losses {
 			sum += float64(loss)

@@ -95,13 +95,15 @@ func (j *argMaxJob) run(_, lo, hi int) {
 	}
 }
 
-// argMax is the index of the largest value, the first of equals.
+// argMax is the index of the largest value, the first of equals; 0 if all are NaN.
 func argMax(x []float32) int {
-	best := 0
+	best, top := 0, x[0]
 	for i, v := range x {
-		if v > x[best] {
-			best = i
+		if v > top || isNaN(top) && !isNaN(v) {
+			best, top = i, v
 		}
 	}
 	return best
 }
+
+func isNaN(x float32) bool { return x != x }

@@ -21,6 +21,24 @@ func TestConformance(t *testing.T) {
 // threads are held against each other in TestThreadsChangeNoGradient.
 func TestTraining(t *testing.T) { conform(t, kerneltest.RunTraining, 2) }
 
+// TestNonFinite: as TestConformance, where an operand holds a NaN or an infinity.
+func TestNonFinite(t *testing.T) {
+	conform(t, func(t *testing.T, open func() kernels.Device, tol kerneltest.Tolerance) {
+		kerneltest.RunNonFinite(t, open, func(kerneltest.Case) kerneltest.Tolerance { return tol })
+	}, 2)
+	for _, variant := range cpu.Rounding() {
+		t.Run(variant, func(t *testing.T) {
+			kerneltest.RunNonFinite(t, func() kernels.Device {
+				dev, err := cpu.Open(variant, 2)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return dev
+			}, roundingTolerance)
+		})
+	}
+}
+
 func conform(t *testing.T, suite func(*testing.T, func() kernels.Device, kerneltest.Tolerance), threads ...int) {
 	for i, variant := range cpu.Variants() {
 		for _, threads := range threads {
@@ -60,14 +78,17 @@ func TestRounding(t *testing.T) {
 					t.Fatal(err)
 				}
 				return dev
-			}, func(c kerneltest.Case) kerneltest.Tolerance {
-				if product := c.Op() == "MatMul" || c.Op() == "GroupedMatMul"; product && strings.Contains(c.Name, "/bf16") {
-					return kerneltest.BF16Activations
-				}
-				return kerneltest.Single
-			})
+			}, roundingTolerance)
 		}
 	}
+}
+
+// roundingTolerance is what a case allows a variant that rounds activations.
+func roundingTolerance(c kerneltest.Case) kerneltest.Tolerance {
+	if product := c.Op() == "MatMul" || c.Op() == "GroupedMatMul"; product && strings.Contains(c.Name, "/bf16") {
+		return kerneltest.BF16Activations
+	}
+	return kerneltest.Single
 }
 
 // A product is of the rounded activations: as if they had been rounded before.

@@ -201,13 +201,25 @@ func (j *routeJob) start(o *kernels.Route) {
 	j.experts, j.gates, j.logits = i32(o.Experts), f32(o.Gates), f32(o.Logits)
 	j.bias, j.score, j.scale = vector(o.Bias), o.Score, o.Scale()
 	j.d.pool.do(j, j.logits.rows, j.logits.cols*(j.experts.cols+8))
+	for i := range j.experts.rows {
+		if c := slices.Index(j.experts.row(i), nobody); c >= 0 {
+			j.d.failf("token %d has no expert left for choice %d: its logits hold NaN", i, c)
+			return
+		}
+	}
 }
+
+// nobody stands for an expert where there is none to choose.
+const nobody = int32(-1)
 
 func (j *routeJob) run(_, lo, hi int) {
 	for i := lo; i < hi; i++ {
 		chosen, logits := j.experts.row(i), j.logits.row(i)
 		for c := range chosen {
 			chosen[c] = j.best(logits, chosen[:c])
+		}
+		if slices.Contains(chosen, nobody) {
+			continue
 		}
 		j.gate(j.gates.row(i), logits, chosen)
 		if j.scale != 1 {
@@ -216,9 +228,9 @@ func (j *routeJob) run(_, lo, hi int) {
 	}
 }
 
-// best is the expert with the largest biased logit that is not taken.
+// best is the expert with the largest biased logit that is not taken and not NaN.
 func (j *routeJob) best(logits []float32, taken []int32) int32 {
-	best, top := int32(-1), float32(0)
+	best, top := nobody, float32(0)
 next:
 	for e, v := range logits {
 		for _, t := range taken {
@@ -229,7 +241,7 @@ next:
 		if j.bias != nil {
 			v += j.bias[e]
 		}
-		if best < 0 || v > top {
+		if v > top || best == nobody && !isNaN(v) {
 			best, top = int32(e), v
 		}
 	}

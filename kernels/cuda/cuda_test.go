@@ -90,6 +90,25 @@ func tolerance(c kerneltest.Case) kerneltest.Tolerance {
 	return kerneltest.Single
 }
 
+// A NaN or an infinity in an operand comes out as package kernels says. The interpreter runs
+// every third case unless it is asked for all.
+func TestNonFinite(t *testing.T) {
+	dev := open(t, ptxsim.Forward)
+	every := 3
+	if os.Getenv("QUADRANT_PTXSIM") == "all" {
+		every = 1
+	}
+	for i, c := range kerneltest.NonFiniteCases() {
+		if i%every != 0 {
+			continue
+		}
+		if err := c.Check(dev, tolerance(c)); err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+			dev = open(t, ptxsim.Forward)
+		}
+	}
+}
+
 // byOp is the cases op by op.
 func byOp() map[string][]kerneltest.Case {
 	groups := map[string][]kerneltest.Case{}

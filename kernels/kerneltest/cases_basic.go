@@ -141,4 +141,8 @@ func (s *suite) argMax() {
 			})
 		}
 	}
+	s.cover("ArgMax/nothing but NaN", func(b *bench) {
+		nan := floats(3, 70, math.NaN)
+		b.do(kernels.ArgMax{Dst: b.out("dst", kernels.I32, 3, 1), X: b.in("x", nan)})
+	})
 }

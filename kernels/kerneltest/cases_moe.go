@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"quadrant/kernels"
@@ -77,6 +78,17 @@ func (s *suite) route() {
 			}
 		}
 	}
+	s.refuse("Route/invalid: fewer numbers than choices", func(b *bench) {
+		logits := b.normal(3, 4)
+		for _, e := range []int{4, 5, 7} { // of token 1
+			logits.bits[e] = math.Float32bits(float32(math.NaN()))
+		}
+		b.do(kernels.Route{
+			Experts: b.spend("experts", ints(3, 2, make([]int, 6))), Gates: b.spend("gates", b.normal(3, 2)),
+			Logits: b.in("logits", logits), Score: kernels.SigmoidScore,
+		})
+		b.afterFailure()
+	})
 }
 
 // An assignment is which experts each token is sent to, and Sort's lists of it.

@@ -81,7 +81,7 @@ func (c Case) Check(dev kernels.Device, tol Tolerance) error {
 	}
 	var errs []error
 	for i, o := range got.operands {
-		errs = append(errs, o.untouched(), o.compare(want.operands[i], want.terms, tol))
+		errs = append(errs, o.untouched(), o.compare(want.operands[i], want.terms, tol, c.variant))
 		errs = append(errs, want.operands[i].untouched()) // of ref, to be sure of it too
 	}
 	return errors.Join(errs...)
@@ -163,6 +163,9 @@ type variant struct {
 	name     string
 	place    placement
 	outliers bool // plants values far from the others
+
+	odd  float64 // a NaN or an infinity, planted once
+	into int     // the operand that it is planted in, of those marked, from 1; 0 for none
 }
 
 var variants = []variant{
@@ -179,6 +182,7 @@ type bench struct {
 	stream   *kernels.Stream
 	rand     *rand.Rand
 	operands []*operand
+	marks    int    // operands that odd could be planted in so far
 	terms    *terms // on the reference: how large the terms are that sums are made of
 }
 

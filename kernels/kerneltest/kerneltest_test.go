@@ -20,8 +20,10 @@ func TestRefTrains(t *testing.T) {
 	kerneltest.RunTraining(t, func() kernels.Device { return ref.New() }, kerneltest.Exact)
 }
 
-// all is the cases of inference and of training.
-func all() []kerneltest.Case { return append(kerneltest.Cases(), kerneltest.TrainingCases()...) }
+// all is the cases of inference, of numbers that are none, and of training.
+func all() []kerneltest.Case {
+	return slices.Concat(kerneltest.Cases(), kerneltest.NonFiniteCases(), kerneltest.TrainingCases())
+}
 
 func TestCasesHaveDifferentNames(t *testing.T) {
 	seen := map[string]bool{}
@@ -41,6 +43,13 @@ func TestMutants(t *testing.T) {
 
 // TestTrainingMutants wants the cases of training to see the mistakes in what it uses.
 func TestTrainingMutants(t *testing.T) { hunt(t, trainingMutants, kerneltest.TrainingCases()) }
+
+// TestNonFiniteMutants wants the cases of NaN and infinities to see what kernels do to them.
+func TestNonFiniteMutants(t *testing.T) { hunt(t, nonFiniteMutants, kerneltest.NonFiniteCases()) }
+
+func TestRefNonFinite(t *testing.T) {
+	kerneltest.RunNonFinite(t, func() kernels.Device { return ref.New() }, func(kerneltest.Case) kerneltest.Tolerance { return kerneltest.Exact })
+}
 
 func hunt(t *testing.T, mutants []bug, cases []kerneltest.Case) {
 	for _, m := range mutants {

@@ -72,16 +72,16 @@ func negExp(o *kernels.NegExp) {
 func argMax(o *kernels.ArgMax) {
 	dst, x := ints(o.Dst), floats(o.X)
 	for i := range dst.Rows {
-		dst.set(i, 0, int32(largest(x.row(i), nil)))
+		dst.set(i, 0, int32(max(0, largest(x.row(i), nil))))
 	}
 }
 
 // largest is the index of the largest of xs, the first of equals, among those that are
-// not taken.
+// not taken and not NaN; -1 if there is none.
 func largest(xs []float64, taken map[int]bool) int {
 	best := -1
 	for i, x := range xs {
-		if !taken[i] && (best < 0 || x > xs[best]) {
+		if !taken[i] && !math.IsNaN(x) && (best < 0 || x > xs[best]) {
 			best = i
 		}
 	}

@@ -102,15 +102,19 @@ func (p *plan) column(e int) float64 {
 	return logSumExp(len(p.x), func(i int) float64 { return p.u[i] + p.x[i][e] })
 }
 
-func route(o *kernels.Route) {
+func route(o *kernels.Route) error {
 	experts, gates, logits := ints(o.Experts), floats(o.Gates), floats(o.Logits)
 	for i := range logits.Rows {
 		chosen := choose(logits.row(i), floats(o.Bias), experts.Cols)
+		if c := slices.Index(chosen, -1); c >= 0 {
+			return fmt.Errorf("ref: token %d has no expert left for choice %d: its logits hold NaN", i, c)
+		}
 		for c, gate := range score(o.Score, logits.row(i), chosen) {
 			experts.set(i, c, int32(chosen[c]))
 			gates.set(i, c, float64(o.Scale())*gate)
 		}
 	}
+	return nil
 }
 
 // choose returns the k experts with the largest biased logits, best first.

@@ -140,7 +140,7 @@ func run(op kernels.Op) error {
 	case *kernels.Sinkhorn:
 		sinkhorn(o)
 	case *kernels.Route:
-		route(o)
+		return route(o)
 	case *kernels.Sort:
 		return sort(o)
 	case *kernels.GroupedMatMul:
