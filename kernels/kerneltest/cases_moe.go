@@ -13,7 +13,9 @@ func (s *suite) experts() {
 	s.route()
 	s.sort()
 	s.groupedMatMul()
+	s.refuseLists()
 	s.combine()
+	s.refusePlaces()
 }
 
 func (s *suite) sinkhorn() {
@@ -200,5 +202,40 @@ func (s *suite) combine() {
 				})
 			})
 		}
+	}
+}
+
+// refuseLists adds cases of GroupedMatMul with lists that Sort did not make.
+func (s *suite) refuseLists() {
+	for _, offsets := range [][]int{{0, 3, 2, 4}, {0, 1, 2, 5}, {-1, 1, 2, 4}} {
+		s.refuse(fmt.Sprintf("GroupedMatMul/invalid offsets %v of 4", offsets), func(b *bench) {
+			b.do(kernels.GroupedMatMul{
+				Dst: b.spend("dst", b.normal(4, 5)), A: b.in("a", b.normal(4, 3)), B: b.in("b", b.normal(3*5, 3)),
+				Offsets: b.in("offsets", ints(4, 1, offsets)),
+			})
+			b.afterFailure()
+		})
+	}
+	for _, slot := range []int{-1, 4} {
+		s.refuse(fmt.Sprintf("GroupedMatMul/invalid slot %d of 4", slot), func(b *bench) {
+			b.do(kernels.GroupedMatMul{
+				Dst: b.spend("dst", b.normal(4, 5)), A: b.in("a", b.normal(4, 3)), B: b.in("b", b.normal(2*5, 3)),
+				Slots: b.in("slots", ints(4, 1, []int{0, 1, slot, 3})), K: 1, Offsets: b.in("offsets", ints(3, 1, []int{0, 2, 4})),
+			})
+			b.afterFailure()
+		})
+	}
+}
+
+// refusePlaces adds cases of Combine with places that Sort did not make.
+func (s *suite) refusePlaces() {
+	for _, place := range []int{-1, 4} {
+		s.refuse(fmt.Sprintf("Combine/invalid place %d of 4", place), func(b *bench) {
+			b.do(kernels.Combine{
+				Dst: b.spend("dst", b.normal(4, 5)), Src: b.in("src", b.normal(4, 5)),
+				Places: b.in("places", ints(4, 1, []int{0, place, 2, 3})), Gates: b.in("gates", b.normal(4, 1)),
+			})
+			b.afterFailure()
+		})
 	}
 }
