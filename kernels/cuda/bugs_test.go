@@ -2,13 +2,18 @@ package cuda_test
 
 import (
 	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
 	"regexp"
 	"strings"
 	"testing"
 
+	"quadrant/kernels"
 	"quadrant/kernels/cuda"
 	"quadrant/kernels/cuda/ptxsim"
 	"quadrant/kernels/kerneltest"
+	"quadrant/kernels/ref"
 )
 
 // A bug is an edit of one kernel's PTX, as a mistake in its source could have made. What
@@ -52,6 +57,74 @@ var bugs = []bug{
 	{"the sum of half the lanes", "vec1_f32", "MatMul", `, 16, 31, -1;`, `, 8, 31, -1;`, "wrong"},
 	{"missing barriers of a shared row", "vec1_f32", "MatMul", `bar\.sync\s+0;`, ``, "race|nothing in the block has written"},
 	{"a thread's tokens out of order", "scan_run", "Scan", `shfl\.sync\.idx\.b32\s+(%\w+), (%\w+), (%\w+), 31, -1;`, `shfl.sync.bfly.b32 $1, $2, 0, 31, -1;`, "wrong"},
+}
+
+// wgmmaBugs are hunted in one product of more steps than the ring has places.
+var wgmmaBugs = []bug{
+	{name: "missing fence of the sums", kernel: "tensor128_2", old: `wgmma\.fence\.sync\.aligned;`, caught: "wgmma.fence is missing"},
+	{name: "missing wait for products", kernel: "tensor128_2", old: `wgmma\.wait_group\.sync\.aligned 0;`, caught: "race: products of warp"},
+	{name: "a wait for all but one", kernel: "tensor128_2", old: `(wgmma\.wait_group\.sync\.aligned) 0;`, new: "$1 1;", caught: "race: products of warp"},
+	{name: "missing group", kernel: "tensor128_2", old: `wgmma\.commit_group\.sync\.aligned;`, caught: "race|not awaited"},
+	{name: "wrong stride in descriptors", kernel: "tensor128_2", old: `4611686293305360384`, new: "4611686155866406912", caught: "element|nothing|written|race"},
+	{name: "no swizzle in descriptors", kernel: "tensor128_2", old: `4611686293305360384`, new: "274877972480", caught: "not supported"},
+	{name: "rows not swizzled", kernel: "pack_rows", old: `xor\.b32(\s+%\w+), (%\w+), %\w+;`, new: "mov.b32$1, $2;", caught: "element"},
+	{name: "no wait for phases", kernel: "tensor128_2", old: `mbarrier\.try_wait\.parity\.shared::cta\.b64 over, [^;]*;`, new: "setp.eq.u32 over, 0, 0;", caught: "race|no copy has written|more arrivals"},
+	{name: "fewer bytes expected than copied", kernel: "tensor128_2", old: `mov\.b32(\s+%\w+), 49152;`, new: "mov.b32$1, 49136;", caught: "hangs|race"},
+	{name: "one warp too many expected", kernel: "tensor128_2", old: `mov\.b32(\s+%\w+), 8;`, new: "mov.b32$1, 9;", caught: "hangs"},
+	{name: "barriers not shown to copies", kernel: "tensor128_2", old: `fence\.proxy\.async\.shared::cta;`, caught: "not shown to copies"},
+	{name: "a write to sums after the fence", kernel: "tensor128_2", old: `(wgmma\.fence\.sync\.aligned;)(\s+wgmma\.mma_async\S+ {)(%\w+)`, new: "$1\nmov.b32 $3, 0f3F800000;$2$3", caught: "written after wgmma.fence"},
+}
+
+// The simulator notices every planted bug in products by wgmma.
+func TestPlantedBugsOfWGMMA(t *testing.T) {
+	for _, order := range []ptxsim.Order{ptxsim.Forward, ptxsim.Backward} {
+		for _, b := range wgmmaBugs {
+			t.Run(fmt.Sprintf("%d/%s/%s", order, b.kernel, b.name), func(t *testing.T) {
+				t.Parallel()
+				err := b.product(t, order)
+				if err == nil {
+					t.Error("nothing notices")
+				} else if !regexp.MustCompile(b.caught).MatchString(err.Error()) {
+					t.Errorf("it was noticed, but not as %q: %v", b.caught, err)
+				}
+			})
+		}
+	}
+}
+
+// product returns what is wrong with a product of 70 rows and 6 panels.
+func (b bug) product(t *testing.T, order ptxsim.Order) error {
+	dev, err := cuda.New(planted{driver{machine(order)}, t, b}, cuda.Split)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev.WGMMAFrom(1)
+	const rows, in, out = 70, 6 * 64, 120
+	run := func(dev kernels.Device) ([]float32, error) {
+		p := product{random: rand.New(rand.NewPCG(1, 2))}
+		a, b := dev.Alloc(kernels.F32, rows, in), dev.Alloc(kernels.BF16, out, in)
+		dst := dev.Alloc(kernels.F32, rows, out)
+		kernels.Put(dev, a, p.normal(a.Len()))
+		kernels.Put(dev, b, p.normal(b.Len()))
+		kernels.NewStream(dev).Do(kernels.MatMul{Dst: dst, A: a, B: b})
+		if err := dev.Sync(); err != nil {
+			return nil, err
+		}
+		got := make([]float32, dst.Len())
+		kernels.Get(dev, got, dst)
+		return got, nil
+	}
+	want, err := run(ref.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := run(dev)
+	for i := range got {
+		if off := math.Abs(float64(got[i] - want[i])); !(off <= 1) {
+			return fmt.Errorf("element %d is %v, want %v", i, got[i], want[i])
+		}
+	}
+	return err
 }
 
 // The simulator or the suite notices every planted bug, each in at least one case.
@@ -103,7 +176,7 @@ func (p planted) Load(ptx string) error {
 	if begin < 0 {
 		return p.Machine.Load(ptx)
 	}
-	end := begin + strings.Index(ptx[begin:], "\n}")
+	end := begin + strings.Index(ptx[begin:], "-- End function")
 	body := ptx[begin:end]
 	edited := regexp.MustCompile(p.b.old).ReplaceAllString(body, p.b.new)
 	if edited == body {

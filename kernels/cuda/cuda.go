@@ -21,7 +21,8 @@ import (
 // order; all but Sync, CopyIn and CopyOut may return before the work is done. Free waits for
 // the work that may use the memory.
 type Driver interface {
-	Name() string // "NVIDIA H200", "ptxsim"
+	Name() string                                   // "NVIDIA H200", "ptxsim"
+	Processor() (major, minor, multiprocessors int) // major.minor is the compute capability
 	Memory() (free, total int64, err error)
 	Load(ptx string) error
 	Alloc(bytes int) (uint64, error) // content unspecified, aligned to 256
@@ -33,6 +34,7 @@ type Driver interface {
 	AllocHost(bytes int) (host []byte, p uint64, err error)
 	// Launch runs a kernel whose one parameter has the bytes args. The blocks of the next
 	// launch may start before this one has ended: kernels wait by themselves, see kern.h.
+	// shared is the bytes of shared memory beyond those that the kernel declares.
 	Launch(kernel string, grid, block [3]int, shared int, args []byte) error
 	// Record returns what the launches that launches makes would run; they do not run yet.
 	Record(launches func() error) (Graph, error)
@@ -47,12 +49,15 @@ type Graph interface {
 
 // Device is a GPU. It is used by one goroutine, like every kernels.Device.
 type Device struct {
-	drv      Driver
-	products Products
-	err      error  // first failure, until Sync
-	fault    uint64 // the address of the fault words
-	host     hostWords
-	args     args // reused
+	drv             Driver
+	products        Products
+	multiprocessors int
+	wgmmaFrom       int    // rows of a product that are worth wgmma; 0 without it
+	avoids          string // what the GPU has and this device does not use, in its name
+	err             error  // first failure, until Sync
+	fault           uint64 // the address of the fault words
+	host            hostWords
+	args            args // reused
 
 	programs
 	launches []launch // those of the list that is being planned
@@ -68,12 +73,16 @@ type Device struct {
 
 // New returns the GPU behind drv, with its kernels loaded.
 func New(drv Driver, products Products) (*Device, error) {
-	for _, m := range modules() {
+	major, minor, multiprocessors := drv.Processor()
+	for _, m := range modules(major, minor) {
 		if err := drv.Load(m.ptx); err != nil {
 			return nil, fmt.Errorf("cuda: %s: %w", m.name, err)
 		}
 	}
-	d := &Device{drv: drv, products: products, live: map[uint64]bool{}}
+	d := &Device{drv: drv, products: products, multiprocessors: max(1, multiprocessors), live: map[uint64]bool{}}
+	if has90a(major, minor) {
+		d.wgmmaFrom = wgmmaRows
+	}
 	p, err := drv.Alloc(faultBytes)
 	if err == nil {
 		d.fault, d.live[p] = p, true
@@ -92,14 +101,21 @@ func New(drv Driver, products Products) (*Device, error) {
 	return d, nil
 }
 
-// Name says which driver runs the kernels, and whether activations are [Rounded]:
-// "cuda/NVIDIA H200", "cuda/NVIDIA H200/bf16".
+// Name says which driver runs the kernels, whether activations are [Rounded], and what is avoided:
+// "cuda/NVIDIA H200", "cuda/NVIDIA H200/bf16", "cuda/NVIDIA H200/bf16/mma".
 func (d *Device) Name() string {
 	name := "cuda/" + d.drv.Name()
 	if d.products == Rounded {
 		name += "/bf16"
 	}
-	return name
+	return name + d.avoids
+}
+
+// AvoidWGMMA has products use mma.sync, as on GPUs that have no wgmma: "/mma" in the name.
+func (d *Device) AvoidWGMMA() {
+	if d.wgmmaFrom > 0 {
+		d.wgmmaFrom, d.avoids = 0, "/mma"
+	}
 }
 
 // FreeMemory returns the bytes that can be allocated.

@@ -49,6 +49,17 @@ func TestGPUConformance(t *testing.T) {
 			}
 		})
 	}
+	for _, op := range []string{"MatMul", "GroupedMatMul"} {
+		t.Run(op+"WGMMA", func(t *testing.T) {
+			dev := openGPU(t)
+			dev.WGMMAFrom(1)
+			for _, c := range byOp()[op] {
+				if err := c.Check(dev, tolerance(c)); err != nil {
+					t.Errorf("%s: %v", c.Name, err)
+				}
+			}
+		})
+	}
 }
 
 // A real GPU computes whole models as float64 does.

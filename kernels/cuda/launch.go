@@ -57,6 +57,7 @@ const maxBlocksY = 65535
 type launch struct {
 	kernel      string
 	grid, block [3]int
+	shared      int // bytes beyond what the kernel declares
 	args        []byte
 }
 
@@ -66,6 +67,11 @@ func (d *Device) launch(kernel string, x, y, threads int, a *args) {
 }
 
 func (d *Device) launchZ(kernel string, grid [3]int, threads int, a *args) {
+	d.launchShared(kernel, grid, threads, 0, a)
+}
+
+// launchShared gives the blocks shared memory beyond what the kernel declares.
+func (d *Device) launchShared(kernel string, grid [3]int, threads, shared int, a *args) {
 	if d.err != nil || grid[0] == 0 || grid[1] == 0 {
 		return
 	}
@@ -73,13 +79,13 @@ func (d *Device) launchZ(kernel string, grid [3]int, threads int, a *args) {
 		d.fail(fmt.Errorf("%s needs %d blocks in its second dimension, and a grid has at most %d: use smaller steps", kernel, y, maxBlocksY))
 		return
 	}
-	d.launches = append(d.launches, launch{kernel, grid, [3]int{threads, 1, 1}, slices.Clone(*a)})
+	d.launches = append(d.launches, launch{kernel, grid, [3]int{threads, 1, 1}, shared, slices.Clone(*a)})
 }
 
 // start gives the planned launches to the driver.
 func (d *Device) start() error {
 	for _, l := range d.launches {
-		if err := d.drv.Launch(l.kernel, l.grid, l.block, 0, l.args); err != nil {
+		if err := d.drv.Launch(l.kernel, l.grid, l.block, l.shared, l.args); err != nil {
 			return err
 		}
 	}

@@ -26,7 +26,8 @@ func (d *Device) convSiLU(o *kernels.ConvSiLU) {
 const registerStates = 16
 
 const (
-	scanLanes   = 4    // LANES in kern/mamba.cu: threads of a channel
+	scanLanes   = 4    // TEAM in kern/scan.cu: threads of a channel
+	scanThreads = 64   // SCAN_THREADS
 	scanWarps   = 1056 // are enough to hide latency, 8 a multiprocessor
 	leastTokens = 64   // of a chunk
 	mostChunks  = 16
@@ -54,9 +55,9 @@ func (d *Device) scanRun(o *kernels.Scan) bool {
 		a := d.begin(o.Dst, o.X, o.Dt, o.A, o.B, o.C, o.D, o.Z, o.DtBias, o.State)
 		a.int(dim, states, n, chunk)
 		a.mats(ends, sums)
-		grid := [3]int{o.Seqs, blocksFor(scanLanes*dim, channelThreads), chunks}
+		grid := [3]int{o.Seqs, blocksFor(scanLanes*dim, scanThreads), chunks}
 		if kernel == "scan_run" || chunks > 1 {
-			d.launchZ(kernel, grid, channelThreads, a)
+			d.launchZ(kernel, grid, scanThreads, a)
 		}
 	}
 	return true

@@ -8,6 +8,10 @@ const (
 )
 
 func (d *Device) matMul(o *kernels.MatMul) {
+	if d.canWGMMA(o.Dst.Rows, o.B, 0) {
+		d.wgmma(tensorProduct{dst: o.Dst, a: o.A, b: o.B, bias: o.Bias})
+		return
+	}
 	if canTensor(o.Dst.Rows, o.B) {
 		high, low := d.split(o.A, kernels.Mat{}, o.A.Rows, 1)
 		d.gemm("gemm", o.Dst, high, low, o.B, o.Bias, kernels.Mat{}, o.A.Cols, o.Dst.Cols, 0)
@@ -19,6 +23,10 @@ func (d *Device) matMul(o *kernels.MatMul) {
 }
 
 func (d *Device) groupedMatMul(o *kernels.GroupedMatMul) {
+	if d.canWGMMA(o.Dst.Rows, o.B, o.Offsets.Rows-1) {
+		d.wgmma(tensorProduct{dst: o.Dst, a: o.A, b: o.B, bias: o.Bias, offsets: o.Offsets, slots: o.Slots, k: o.K})
+		return
+	}
 	if canTensor(o.Dst.Rows, o.B) {
 		high, low := d.split(o.A, o.Slots, o.Dst.Rows, o.K)
 		d.gemm("gemmgroup", o.Dst, high, low, o.B, o.Bias, o.Offsets, o.A.Cols, o.Dst.Cols, o.Offsets.Rows-1)

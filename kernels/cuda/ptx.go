@@ -14,17 +14,25 @@ var kern embed.FS
 // A module is a PTX text.
 type module struct{ name, ptx string }
 
-func modules() (all []module) {
+// modules are those for a GPU of the given compute capability: NAME_90a is for 9.0 alone.
+func modules(major, minor int) (all []module) {
 	files, err := kern.ReadDir("kern")
 	if err != nil {
 		panic(err) // it is built in
 	}
 	for _, f := range files {
+		name := strings.TrimSuffix(f.Name(), ".ptx")
+		if strings.HasSuffix(name, "_90a") && !has90a(major, minor) {
+			continue
+		}
 		text, err := kern.ReadFile(path.Join("kern", f.Name()))
 		if err != nil {
 			panic(err)
 		}
-		all = append(all, module{strings.TrimSuffix(f.Name(), ".ptx"), string(text)})
+		all = append(all, module{name, string(text)})
 	}
 	return all
 }
+
+// has90a reports whether GPUs of a compute capability have the instructions of 9.0 that no other has.
+func has90a(major, minor int) bool { return major == 9 && minor == 0 }

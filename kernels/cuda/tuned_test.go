@@ -33,7 +33,26 @@ func TestTensorProducts(t *testing.T) {
 				if wide {
 					p.experts, p.k = 2, 1
 				}
-				p.compare(t, c.products, c.tolerance)
+				p.compare(t, c.products, false, ptxsim.Forward, c.tolerance)
+			})
+		}
+	}
+}
+
+// Products by wgmma do too: tiles of each width, more of them than multiprocessors, experts with
+// few rows and none, an inner dimension that ends within a panel, rows that are not aligned.
+func TestWGMMA(t *testing.T) {
+	for _, c := range []struct {
+		products  cuda.Products
+		order     ptxsim.Order
+		tolerance float64
+	}{{cuda.Split, ptxsim.Backward, 1.0/(1<<17) + 2e-6}, {cuda.Rounded, ptxsim.Forward, 1.0 / (1 << 8)}} {
+		for _, n := range [][3]int{{130, 72, 120}, {139, 200, 184}, {40, 328, 248}, {9, 8, 3}, {300, 8, 129}} {
+			t.Run(fmt.Sprintf("%d/%dx%dto%d", c.products, n[0], n[1], n[2]), func(t *testing.T) {
+				t.Parallel()
+				r := rand.New(rand.NewPCG(uint64(n[0]), uint64(n[1])))
+				p := product{rows: n[0], in: n[1], out: n[2], experts: 3, k: 2, random: r}
+				p.compare(t, c.products, true, c.order, c.tolerance)
 			})
 		}
 	}
@@ -53,16 +72,21 @@ func (p product) normal(n int) []float32 {
 	return values
 }
 
-func (p product) compare(t *testing.T, products cuda.Products, tolerance float64) {
+func (p product) compare(t *testing.T, products cuda.Products, wgmma bool, order ptxsim.Order, tolerance float64) {
 	a, b := p.normal(p.rows*p.in), p.normal(p.experts*p.out*p.in)
 	bias := p.normal(p.experts * p.out)
 	chosen := make([]int32, p.rows*p.k)
 	for i := range chosen {
 		chosen[i] = int32((i%p.k + p.random.IntN(p.experts-1)) % p.experts)
 	}
-	dev, err := cuda.New(driver{machine(ptxsim.Forward)}, products)
+	dev, err := cuda.New(driver{machine(order)}, products)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if wgmma {
+		dev.WGMMAFrom(1)
+	} else {
+		dev.AvoidWGMMA()
 	}
 	abs := func(x []float32) []float32 {
 		y := make([]float32, len(x))
@@ -168,4 +192,54 @@ func attention(t *testing.T, dev kernels.Device, typ kernels.Type, head int) []f
 	got := make([]float32, dst.Len())
 	kernels.Get(dev, got, dst)
 	return got
+}
+
+// A scan has three ways to compute decays, which it chooses by their size, and all agree with the
+// definition: states that hardly decay, that lose most of themselves in a token, all of it.
+func TestScanSteepness(t *testing.T) {
+	for _, scale := range []float64{1e-3, 0.1, 1, 30, 1e4} {
+		t.Run(fmt.Sprint(scale), func(t *testing.T) {
+			t.Parallel()
+			got, want := scanOf(t, open(t, ptxsim.Forward), scale), scanOf(t, ref.New(), scale)
+			var off, size float64
+			for i, w := range want {
+				off += float64(got[i]-w) * float64(got[i]-w)
+				size += float64(w) * float64(w)
+			}
+			if e := math.Sqrt(off / size); !(e < 1e-6) {
+				t.Errorf("off by %.2g of the norm", e)
+			}
+		})
+	}
+}
+
+// scanOf is the results and states of a scan of 300 tokens whose rates are of the size of scale.
+func scanOf(t *testing.T, dev kernels.Device, scale float64) []float32 {
+	const seqs, n, dim, states = 2, 300, 20, 16
+	p := product{random: rand.New(rand.NewPCG(3, 4))}
+	of := func(rows, cols int, f func() float64) kernels.Mat {
+		m := dev.Alloc(kernels.F32, rows, cols)
+		values := make([]float32, m.Len())
+		for i := range values {
+			values[i] = float32(f())
+		}
+		kernels.Put(dev, m, values)
+		return m
+	}
+	normal := p.random.NormFloat64
+	op := kernels.Scan{
+		Dst: dev.Alloc(kernels.F32, seqs*n, dim), X: of(seqs*n, dim, normal),
+		Dt: of(seqs*n, dim, func() float64 { return normal()/2 - 3 }),
+		A:  of(dim, states, func() float64 { return -scale * (1 + p.random.Float64()) }),
+		B:  of(seqs*n, states, normal), C: of(seqs*n, states, normal), D: of(1, dim, normal), Z: of(seqs*n, dim, normal),
+		State: of(seqs*dim, states, normal), Seqs: seqs,
+	}
+	kernels.NewStream(dev).Do(op)
+	if err := dev.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	got, state := make([]float32, op.Dst.Len()), make([]float32, op.State.Len())
+	kernels.Get(dev, got, op.Dst)
+	kernels.Get(dev, state, op.State)
+	return append(got, state...)
 }

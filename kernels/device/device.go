@@ -18,7 +18,8 @@ import (
 // bf16 where weights are and is never chosen but by name, "ref" the float64 definition, slow on
 // purpose. "cuda:0" stands for the GPUs, 0 and on, of a program that can drive them; whether
 // there is one, [GPUs] finds out. "cuda:0/bf16" rounds activations to bf16 in products of many
-// rows with bf16 weights; "cuda:0" keeps 16 bits of them, at twice the work.
+// rows with bf16 weights; "cuda:0" keeps 16 bits of them, at twice the work. "/mma" after either
+// does without the instructions that only compute capability 9.0 has (wgmma).
 func Names() []string {
 	names := []string{"cpu"}
 	for _, v := range append(cpu.Variants(), cpu.Rounding()...) {
@@ -52,17 +53,22 @@ func Open(name string, threads int) (kernels.Device, error) {
 
 func openGPU(name, number string) (kernels.Device, error) {
 	products := cuda.Split
+	number, avoid := strings.CutSuffix(number, "/mma")
 	number, rounded := strings.CutSuffix(number, "/bf16")
 	if rounded {
 		products = cuda.Rounded
 	}
 	n, err := strconv.ParseUint(number, 10, 16)
 	if err != nil {
-		return nil, fmt.Errorf("device %q: want cuda: and the number of a GPU, such as cuda:0, or cuda:0/bf16", name)
+		return nil, fmt.Errorf("device %q: want cuda: and the number of a GPU, such as cuda:0, cuda:0/bf16, cuda:0/mma or cuda:0/bf16/mma", name)
 	}
 	drv, err := nvidia.Open(int(n))
 	if err != nil {
 		return nil, fmt.Errorf("device %s: %w", name, err)
 	}
-	return cuda.New(drv, products)
+	dev, err := cuda.New(drv, products)
+	if err == nil && avoid {
+		dev.AvoidWGMMA()
+	}
+	return dev, err
 }

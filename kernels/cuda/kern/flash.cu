@@ -83,27 +83,33 @@ template <class T, int DIM, int TERMS> struct Flash {
       }
     }
   }
-  // weigh turns scores into weights; the lane's rows see keys up to last[0] and last[1].
-  DEVICE void weigh(float (*score)[4], int key, const int *last) {
+  // hide sets to −∞ the scores of keys beyond last[0] and last[1], for the lane's rows.
+  DEVICE void hide(float (*score)[4], int key, const int *last) {
+#pragma unroll
+    for (int j = 0; j < KEYS / 8; j++)
+#pragma unroll
+      for (int e = 0; e < 4; e++)
+        if (key + 8 * j + lane() % 4 * 2 + e % 2 > last[e / 2]) score[j][e] = -INF;
+  }
+  // weigh turns scores, which are logarithms to base 2, into weights. ex2.approx is off by 2^-22
+  // at most, and a weight is kept to 2^-17.
+  DEVICE void weigh(float (*score)[4]) {
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       float higher = top[half];
 #pragma unroll
       for (int j = 0; j < KEYS / 8; j++)
 #pragma unroll
-        for (int e = 2 * half; e < 2 * half + 2; e++) {
-          if (key + 8 * j + lane() % 4 * 2 + e % 2 > last[half]) score[j][e] = -INF;
-          higher = __builtin_fmaxf(higher, score[j][e]);
-        }
+        for (int e = 2 * half; e < 2 * half + 2; e++) higher = __builtin_fmaxf(higher, score[j][e]);
       higher = __builtin_fmaxf(higher, swap(higher, 1));
       higher = __builtin_fmaxf(higher, swap(higher, 2)); // finite: key 0 is seen by all
-      float keep = expOf(top[half] - higher), total = 0;
+      float keep = exp2Fast(top[half] - higher), total = 0;
       top[half] = higher;
 #pragma unroll
       for (int j = 0; j < KEYS / 8; j++)
 #pragma unroll
         for (int e = 2 * half; e < 2 * half + 2; e++) {
-          score[j][e] = expDown(score[j][e] - higher);
+          score[j][e] = exp2Fast(score[j][e] - higher);
           total += score[j][e];
         }
       weight[half] = weight[half] * keep + total;
@@ -130,7 +136,7 @@ template <class T, int DIM, int TERMS> DEVICE void flash(const FlashArgs &a, cha
   f.copy(shared, k, v, a, 0, end);
   commitCopies();
   int row = warp() * 16 + lane() / 4;
-  f.load(a.q.row(sequence * n + tile) + head * DIM, a.q.stride, row, rows, (float)a.scale);
+  f.load(a.q.row(sequence * n + tile) + head * DIM, a.q.stride, row, rows, (float)(a.scale * 1.4426950408889634));
 #pragma unroll
   for (int j = 0; j < DIM / 8; j++)
 #pragma unroll
@@ -150,7 +156,8 @@ template <class T, int DIM, int TERMS> DEVICE void flash(const FlashArgs &a, cha
     }
     float score[KEYS / 8][4];
     f.scores(score, here);
-    f.weigh(score, key, last);
+    if (key + KEYS - 1 > past + tile + warp() * 16) f.hide(score, key, last);
+    f.weigh(score);
     f.add(score, here + F::TILE);
     if (F::STAGES == 1) {
       barrier();

@@ -67,6 +67,7 @@ DEVICE u16 halfOf(u32 v, int upper) {
 // Sixteen bytes, loaded at once from where they are aligned.
 typedef u32 u32x2 __attribute__((ext_vector_type(2)));
 typedef u32 u32x4 __attribute__((ext_vector_type(4)));
+typedef float f32x2 __attribute__((ext_vector_type(2)));
 typedef float f32x4 __attribute__((ext_vector_type(4)));
 
 // A Pack is 16 bytes of a row of type T: N elements.

@@ -1,5 +1,5 @@
 // ConvSiLU and Scan: threads along the channels, which lie side by side in memory.
-#include "mathf.h"
+#include "scan.h"
 
 // conv_silu: blockX is a row, blockY a range of channels. The state is read here and
 // written by conv_keep, a later launch, so that no thread meets a row already replaced.
@@ -58,14 +58,6 @@ KERNEL void conv_keep(ConvArgs a) {
 
 // scan: blockX is a sequence, blockY a range of channels, a thread a channel through all
 // tokens. Up to STATES states stay in registers; scan_wide leaves them in memory.
-enum { STATES = 16 };
-struct ScanArgs {
-  Fault fault;
-  Mat<float> dst;
-  Mat<const float> x, dt, a, b, c, d, z, bias;
-  Mat<float> state;
-  long dim, states, n;
-};
 template <bool wide> DEVICE void scanChannel(ScanArgs s) {
   if (s.fault.set()) return;
   int d = (int)blockY() * threads() + thread(), states = (int)s.states;
@@ -207,118 +199,3 @@ template <class W> DEVICE void scanStep(ScanStepArgs<W> a) {
 KERNEL void scan_step_f32(ScanStepArgs<float> a) { scanStep(a); }
 KERNEL void scan_step_bf16(ScanStepArgs<bf16> a) { scanStep(a); }
 KERNEL void scan_step_f16(ScanStepArgs<f16> a) { scanStep(a); }
-
-// scan_run is the scan of many tokens: LANES threads a channel, each with 4 states; LANES tokens
-// at a time, of which each thread does for one what does not depend on the state. blockX is a
-// sequence, blockY a range of channels, blockZ a chunk of the tokens.
-//
-// Chunks are for few sequences. Then scan_ends runs before: it leaves for every chunk the state
-// that it ends in when it begins with zeros, and the sum of its δ, which together make the state
-// that the next one begins with: exp(A·Σδ)·h + end. The first chunk's place also gets a copy of
-// the state, which scan_run overwrites.
-struct ScanRunArgs {
-  ScanArgs s;
-  long chunk;                // tokens of a chunk
-  Mat<float> ends, sums;     // [(chunks + 1)·seqs·dim, states] and [chunks·seqs·dim, 1]
-};
-// Walk is where a thread's operands of a sequence begin.
-struct Walk {
-  const float *x, *dt, *z, *b, *c;
-  int xs, dts, zs, bs, cs; // strides
-  DEVICE void begin(const ScanArgs &s, long first, int d, int state) {
-    x = s.x.row(first) + d;
-    dt = s.dt.row(first) + d;
-    z = s.z.p ? s.z.row(first) + d : x;
-    b = s.b.row(first) + state;
-    c = s.c.row(first) + state;
-    xs = (int)s.x.stride;
-    dts = (int)s.dt.stride;
-    zs = s.z.p ? (int)s.z.stride : xs;
-    bs = (int)s.b.stride;
-    cs = (int)s.c.stride;
-  }
-};
-struct Tokens {
-  float x, dt, z; // of the token that is the thread's
-  f32x4 b[LANES], c[LANES];
-  DEVICE void load(const Walk &w, int t, int end, int q) {
-    int own = t + q < end ? t + q : end - 1;
-    x = w.x[(long)own * w.xs];
-    dt = w.dt[(long)own * w.dts];
-    z = w.z[(long)own * w.zs];
-#pragma unroll
-    for (int i = 0; i < LANES; i++) {
-      int token = t + i < end ? t + i : end - 1;
-      b[i] = *(const f32x4 *)(w.b + (long)token * w.bs);
-      c[i] = *(const f32x4 *)(w.c + (long)token * w.cs);
-    }
-  }
-};
-template <bool outputs> DEVICE void scanRun(ScanRunArgs a) {
-  const ScanArgs &s = a.s;
-  if (s.fault.set()) return;
-  int d = ((int)blockY() * threads() + thread()) / LANES, q = thread() % LANES, states = (int)s.states;
-  bool mine = d < s.dim, has = mine && 4 * q < states;
-  long sequence = blockX(), first = sequence * s.n, of = sequence * s.dim + d, all = blocksX() * s.dim;
-  int from = (int)(blockZ() * a.chunk), end = from + (int)a.chunk < (int)s.n ? from + (int)a.chunk : (int)s.n;
-  if (!mine) { d = 0; of = 0; }
-  f32x4 h = 0, rate = 0;
-  if (has) {
-    rate = *(const f32x4 *)(s.a.row(d) + 4 * q) * 1.44269504f; // for powers of 2
-    f32x4 *state = (f32x4 *)(s.state.row(of) + 4 * q);
-    if (!a.ends.p) {
-      h = *state;
-    } else if (!outputs) {
-      if (blockZ() == 0) *(f32x4 *)(a.ends.row(of) + 4 * q) = *state;
-    } else {
-      h = *(const f32x4 *)(a.ends.row(of) + 4 * q);
-      for (long c = 0; c < blockZ(); c++) {
-        float sum = *a.sums.row(c * all + of);
-        f32x4 e = *(const f32x4 *)(a.ends.row((c + 1) * all + of) + 4 * q);
-#pragma unroll
-        for (int k = 0; k < 4; k++) h[k] = exp2Down(sum * rate[k]) * h[k] + e[k];
-      }
-    }
-  }
-  float bias = s.bias.p ? s.bias.p[d] : 0.0f, skip = s.d.p ? s.d.p[d] : 0.0f, total = 0;
-  Walk walk;
-  walk.begin(s, first, d, has ? 4 * q : 0); // a thread without states reads some, and its h stays 0
-  Tokens now, next;
-  now.load(walk, from, end, q);
-  int leader = lane() & ~(LANES - 1);
-#pragma unroll 1
-  for (int t = from; t < end; t += LANES) {
-    next.load(walk, t + LANES < end ? t + LANES : t, end, q);
-    bool real = t + q < end;
-    float delta = real ? softplus(now.dt + bias) : 0.0f, input = delta * now.x, y[LANES];
-    total += delta;
-#pragma unroll
-    for (int i = 0; i < LANES; i++) {
-      float step = fromLane(delta, leader + i), in = fromLane(input, leader + i);
-      if (!has) in = 0;
-      y[i] = 0;
-#pragma unroll
-      for (int k = 0; k < 4; k++) {
-        h[k] = exp2Down(step * rate[k]) * h[k] + in * now.b[i][k];
-        y[i] += h[k] * now.c[i][k];
-      }
-    }
-    if (outputs) { // thread q gets the sum of y[q] over the channel's threads
-      float u = (q & 1 ? y[1] : y[0]) + swap(q & 1 ? y[0] : y[1], 1);
-      float v = (q & 1 ? y[3] : y[2]) + swap(q & 1 ? y[2] : y[3], 1);
-      float sum = (q & 2 ? v : u) + swap(q & 2 ? u : v, 2) + skip * now.x;
-      if (mine && real) s.dst.row(first + t + q)[d] = s.z.p ? sum * silu(now.z) : sum;
-    }
-    now = next;
-  }
-  if (outputs) {
-    if (has && blockZ() == blocksZ() - 1) *(f32x4 *)(s.state.row(of) + 4 * q) = h;
-    return;
-  }
-  total += swap(total, 1);
-  total += swap(total, 2);
-  if (has) *(f32x4 *)(a.ends.row((blockZ() + 1) * all + of) + 4 * q) = h;
-  if (mine && q == 0) *a.sums.row(blockZ() * all + of) = total;
-}
-KERNEL void scan_run(ScanRunArgs a) { scanRun<true>(a); }
-KERNEL void scan_ends(ScanRunArgs a) { scanRun<false>(a); }

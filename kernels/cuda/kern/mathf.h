@@ -36,6 +36,18 @@ DEVICE float exp2Tail(float shifted, float f) {
   p = p * f + 1.0f;
   return __builtin_bit_cast(float, __builtin_bit_cast(int, p) + (__builtin_bit_cast(int, shifted) << 23));
 }
+// exp2Fast is 2^x, off by 2^-22 of itself at most; 0 for what is below the smallest normal number.
+DEVICE float exp2Fast(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+// reciprocal is 1/x, off by 2^-22 of itself at most.
+DEVICE float reciprocal(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
 #define SHIFT 12582912.0f // what is added to it is rounded to an integer, in the lower bits
 
 // exp2Down is 2^x for x ≤ 0, in fewer steps than expOf takes. Below −125 it is 2^−125; a NaN

@@ -29,14 +29,14 @@ const Built = true
 // Which context is current belongs to a thread, and goroutines change threads: each method
 // makes its own current first.
 type driver struct {
-	name      string
-	context   cu.CUContext
-	handle    C.CUcontext // of context
-	stream    cu.Stream
-	modules   []C.CUmodule
-	functions map[string]C.CUfunction
-	major     int // compute capability
-	overlaps  C.int
+	name                          string
+	context                       cu.CUContext
+	handle                        C.CUcontext // of context
+	stream                        cu.Stream
+	modules                       []C.CUmodule
+	functions                     map[string]C.CUfunction
+	major, minor, multiprocessors int // major.minor is the compute capability
+	overlaps                      C.int
 }
 
 var _ cuda.Driver = (*driver)(nil)
@@ -51,8 +51,11 @@ func Open(ordinal int) (cuda.Driver, error) {
 	if d.name, err = dev.Name(); err != nil {
 		return nil, fmt.Errorf("the name of GPU %d: %w", ordinal, err)
 	}
-	if d.major, _, err = dev.ComputeCapability(); err != nil {
+	if d.major, d.minor, err = dev.ComputeCapability(); err != nil {
 		return nil, fmt.Errorf("the compute capability of GPU %d, %s: %w", ordinal, d.name, err)
+	}
+	if d.multiprocessors, err = dev.Attribute(cu.MultiprocessorCount); err != nil {
+		return nil, fmt.Errorf("the multiprocessors of GPU %d, %s: %w", ordinal, d.name, err)
 	}
 	if d.major >= firstOverlapping {
 		d.overlaps = 1
@@ -135,6 +138,11 @@ func (d *driver) do(f func() error) error {
 
 // Name is the GPU's: "NVIDIA H200".
 func (d *driver) Name() string { return d.name }
+
+// Processor is the compute capability and how many multiprocessors there are.
+func (d *driver) Processor() (major, minor, multiprocessors int) {
+	return d.major, d.minor, d.multiprocessors
+}
 
 // Memory returns the bytes that are free and those that there are.
 func (d *driver) Memory() (free, total int64, err error) {

@@ -4,6 +4,8 @@
 
 #pragma GCC visibility push(hidden)
 
+#define UNASKED_SHARED (48 << 10) /* bytes of shared memory that a launch may have as it is */
+
 CUresult quadrant_load(CUmodule *module, const char *ptx, char *log, size_t log_bytes)
 {
 	CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
@@ -21,6 +23,8 @@ CUresult quadrant_launch(CUcontext context, CUfunction f,
 		CU_LAUNCH_PARAM_END,
 	};
 	CUresult result = cuCtxSetCurrent(context);
+	if (result == CUDA_SUCCESS && shared > UNASKED_SHARED)
+		result = cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)shared);
 	if (result != CUDA_SUCCESS)
 		return result;
 	if (!overlaps)

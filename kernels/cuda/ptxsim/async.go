@@ -19,7 +19,7 @@ type flight struct {
 // flights are the copies of one thread: groups, the last of them open.
 type flights [][]flight
 
-func async(t map[string]builder) {
+func asyncCopies(t map[string]builder) {
 	t["cp.async.cg.shared.global"] = copyAsync
 	t["cp.async.commit_group"] = func(d *decoder) (action, error) {
 		return func(w *warp, mask uint32) error {

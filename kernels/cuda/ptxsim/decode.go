@@ -29,7 +29,8 @@ const (
 	branches
 	exits
 	waitsForBlock
-	waitsForWarp // and then runs
+	waitsForWarp  // and then runs
+	waitsForPhase // of a barrier in shared memory, if run returns errEarly
 )
 
 // A decoder turns the statements of one kernel into instructions.
@@ -40,7 +41,9 @@ type decoder struct {
 	constants map[uint64]int // the slot of a value
 	specials  map[string]int
 	labels    map[string]int32
-	branches  []int // instructions whose targets are still names
+	branches  []int                 // instructions whose targets are still names
+	scopes    []map[string]register // what names meant outside each scope that is open
+	dynamic   []declared            // shared memory that follows the kernel's own
 	at        *statement
 }
 
@@ -167,8 +170,11 @@ func (d *decoder) decode(in *instr) error {
 	if !known {
 		return fmt.Errorf("instruction %s is not known", in.op)
 	}
-	if strings.HasPrefix(in.op, "shfl.sync.") || in.op == "bar.warp.sync" || strings.Contains(in.op, ".sync.aligned.") {
+	if strings.HasPrefix(in.op, "shfl.sync.") || in.op == "bar.warp.sync" || strings.Contains(in.op+".", ".sync.aligned.") {
 		in.kind = waitsForWarp
+	}
+	if strings.HasPrefix(in.op, "mbarrier.try_wait.") {
+		in.kind = waitsForPhase
 	}
 	var err error
 	in.run, err = build(d)
@@ -228,6 +234,9 @@ func (d *decoder) value(text string, bits int) (int, error) {
 	}
 	if s, known := d.symbols[text]; known && bits == 64 {
 		return d.constant(s.addr), nil
+	}
+	if v, known := d.dynamicShared(text); known && bits == 64 {
+		return d.constant(v), nil
 	}
 	if strings.HasPrefix(text, "%") {
 		return d.special(text, bits)

@@ -1,6 +1,7 @@
 package ptxsim
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
 )
@@ -39,6 +40,7 @@ type block struct {
 	warps  []*warp
 	shared allocation
 	epoch  int32 // of the check of races: the number of barriers passed
+	async        // what barriers in shared memory, copies and products of warpgroups have done
 }
 
 func (l *launcher) block() *block {
@@ -59,10 +61,12 @@ func (b *block) run(number int) error {
 	b.at = [3]int{number % g[0], number / g[0] % g[1], number / g[0] / g[1]}
 	fill(b.shared.data, poison)
 	clear(b.shared.shade)
+	b.async = async{}
 	for _, w := range b.warps {
 		w.start()
 	}
 	for {
+		before := b.l.steps
 		for i := range b.warps {
 			if b.l.m.Order == Backward {
 				i = len(b.warps) - 1 - i
@@ -70,6 +74,15 @@ func (b *block) run(number int) error {
 			if err := b.warps[i].run(); err != nil {
 				return err
 			}
+		}
+		if b.l.steps != before {
+			continue
+		}
+		if landed, err := b.landOne(); landed || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
 		}
 		done, err := b.pass()
 		if done || err != nil {
@@ -81,6 +94,11 @@ func (b *block) run(number int) error {
 // pass lets the warps go on from the barrier at which all wait. A GPU may forgive a warp
 // that has ended or waits at another barrier; here it is an error.
 func (b *block) pass() (done bool, err error) {
+	for _, w := range b.warps {
+		if w.live != 0 && !w.atBarrier {
+			return false, w.errorf(w.barrier, fmt.Errorf("the kernel hangs: %s", b.describePhases()))
+		}
+	}
 	first := b.warps[0]
 	for _, w := range b.warps[1:] {
 		if (w.live == 0) != (first.live == 0) {
@@ -95,22 +113,28 @@ func (b *block) pass() (done bool, err error) {
 		}
 	}
 	b.epoch++
-	return first.live == 0, nil
+	for _, w := range b.warps {
+		w.atBarrier = false
+	}
+	b.meet()
+	return first.live == 0, b.finished(first.live == 0)
 }
 
 // A warp is 32 threads that share a program counter while they agree. Groups of lanes
 // that do not are run by the lowest counter, which brings them together again where
 // their paths join.
 type warp struct {
-	b       *block
-	number  int
-	regs    [][lanes]uint64
-	all     uint32  // the lanes that exist
-	live    uint32  // those that have not ended
-	groups  []group // the live ones
-	barrier int32   // where the warp waits, once run returns
-	epoch   int32   // the number of waits of the warp, for the check of races
-	flights [lanes]flights
+	b         *block
+	number    int
+	regs      [][lanes]uint64
+	all       uint32  // the lanes that exist
+	live      uint32  // those that have not ended
+	groups    []group // the live ones
+	barrier   int32   // where the warp waits, once run returns
+	atBarrier bool    // and that is the block's barrier, not a phase
+	epoch     int32   // the number of waits of the warp, for the check of races
+	flights   [lanes]flights
+	tensor    tensor
 }
 
 // A group is lanes at one instruction. One that is stuck waits there for other lanes.
@@ -118,10 +142,12 @@ type group struct {
 	pc    int32
 	mask  uint32
 	stuck bool
+	phase bool // waits for a phase
 }
 
 func (w *warp) start() {
-	w.live, w.epoch, w.flights = w.all, 0, [lanes]flights{}
+	w.live, w.epoch, w.flights, w.atBarrier = w.all, 0, [lanes]flights{}, false
+	w.tensor = tensor{}
 	w.groups = append(w.groups[:0], group{mask: w.all})
 	for slot, of := range w.b.l.k.specials {
 		for l := range lanes {
@@ -143,10 +169,18 @@ func (w *warp) poison() {
 	}
 }
 
-// run goes on until the warp waits for its block or has ended.
+// run goes on until the warp waits for its block or a phase, or has ended.
 func (w *warp) run() error {
-	for w.live != 0 {
+	for i := range w.groups {
+		if g := &w.groups[i]; g.phase {
+			g.stuck, g.phase = false, false
+		}
+	}
+	for w.live != 0 && !w.atBarrier {
 		g, next, ok := w.lowest()
+		if !ok && w.waitsForPhase() {
+			return nil
+		}
 		if !ok {
 			stuck := w.groups[0]
 			return w.errorf(stuck.pc, fmt.Errorf("divergent: only lanes %#x of %#x are here, the others have ended or wait elsewhere", stuck.mask, w.all))
@@ -157,6 +191,17 @@ func (w *warp) run() error {
 		}
 	}
 	return nil
+}
+
+// waitsForPhase reports whether some lanes wait for a phase, and notes where.
+func (w *warp) waitsForPhase() bool {
+	for _, g := range w.groups {
+		if g.phase {
+			w.barrier = g.pc
+			return true
+		}
+	}
+	return false
 }
 
 // lowest takes out the runnable group with the lowest counter, joined with all that are
@@ -227,18 +272,27 @@ func (w *warp) advance(g group, next int32) (waiting bool, err error) {
 			}
 		case waitsForBlock:
 			if mask != w.all { // others may be on their way
-				w.groups = append(w.groups, group{g.pc, g.mask, true})
+				w.groups = append(w.groups, group{pc: g.pc, mask: g.mask, stuck: true})
 				return false, nil
 			}
-			w.barrier = g.pc
+			w.barrier, w.atBarrier = g.pc, true
 			w.groups = append(w.groups, group{pc: g.pc + 1, mask: g.mask})
 			return true, nil
 		case waitsForWarp:
 			if mask != w.all {
-				w.groups = append(w.groups, group{g.pc, g.mask, true})
+				w.groups = append(w.groups, group{pc: g.pc, mask: g.mask, stuck: true})
 				return false, nil
 			}
 			if err := in.run(w, mask); err != nil {
+				return false, w.errorf(g.pc, err)
+			}
+		case waitsForPhase:
+			switch err := in.run(w, mask); {
+			case errors.Is(err, errEarly): // nothing was done
+				l.steps--
+				w.groups = append(w.groups, group{pc: g.pc, mask: g.mask, stuck: true, phase: true})
+				return false, nil
+			case err != nil:
 				return false, w.errorf(g.pc, err)
 			}
 		}

@@ -15,6 +15,7 @@ type kernel struct {
 	code        []instr
 	slots       int               // registers, constants and special registers
 	constants   map[int]uint64    // by slot
+	sums        []int             // slots that products of warpgroups add to
 	specials    map[int]specialOf // by slot
 }
 
@@ -48,6 +49,7 @@ func parse(text string) ([]*kernel, error) {
 // within one statements up to their semicolons.
 type parser struct {
 	kernels []*kernel
+	dynamic []declared // shared memory whose size the launch says
 	body    *decoder
 	pending string
 	line    int // where pending began
@@ -62,6 +64,10 @@ func (p *parser) read(line string, number int) error {
 			return p.outside(line)
 		}
 		switch {
+		case p.pending == "" && line[0] == '}' && len(p.body.scopes) > 0:
+			p.body.leave()
+			line = strings.TrimSpace(line[1:])
+			continue
 		case p.pending == "" && line[0] == '}':
 			k, err := p.body.finish()
 			if err != nil {
@@ -70,9 +76,11 @@ func (p *parser) read(line string, number int) error {
 			p.kernels, p.body, line = append(p.kernels, k), nil, strings.TrimSpace(line[1:])
 			continue
 		case p.pending == "" && line[0] == '{':
-			return fmt.Errorf("a scope within a kernel is not supported")
+			p.body.enter()
+			line = strings.TrimSpace(line[1:])
+			continue
 		}
-		end := strings.IndexAny(line, ";:")
+		end := statementEnd(line)
 		if end < 0 {
 			p.pending += line + " "
 			return nil
@@ -84,6 +92,21 @@ func (p *parser) read(line string, number int) error {
 		}
 	}
 	return nil
+}
+
+// statementEnd is where a semicolon is, or the colon of a label: :: is part of a name.
+func statementEnd(line string) int {
+	for from := 0; ; {
+		at := strings.IndexAny(line[from:], ";:")
+		if at < 0 {
+			return -1
+		}
+		at += from
+		if !strings.HasPrefix(line[at:], "::") {
+			return at
+		}
+		from = at + len("::")
+	}
 }
 
 func (p *parser) outside(line string) error {
@@ -100,12 +123,29 @@ func (p *parser) outside(line string) error {
 	if line != "{" {
 		p.pending += line + " "
 		if strings.HasSuffix(line, ";") {
-			return fmt.Errorf("%q outside a kernel is not supported", line)
+			return p.declareDynamic()
 		}
 		return nil
 	}
 	d, err := header(strings.TrimSpace(p.pending))
 	p.body, p.pending = d, ""
+	if err == nil {
+		d.dynamic = p.dynamic
+	}
+	return err
+}
+
+// declareDynamic reads ".extern .shared .align 1024 .b8 name[];".
+func (p *parser) declareDynamic() error {
+	text := strings.TrimSuffix(strings.TrimSpace(p.pending), ";")
+	p.pending = ""
+	rest, extern := strings.CutPrefix(text, ".extern ")
+	rest, array := strings.CutSuffix(rest, "[]")
+	if !extern || !array {
+		return fmt.Errorf("%q outside a kernel is not supported", text)
+	}
+	v, err := variable(rest, ".shared")
+	p.dynamic = append(p.dynamic, v)
 	return err
 }
 

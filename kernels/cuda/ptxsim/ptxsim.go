@@ -52,6 +52,10 @@ func New(order Order) *Machine {
 // Name is "ptxsim".
 func (m *Machine) Name() string { return "ptxsim" }
 
+// Processor is one of compute capability 9.0 with few multiprocessors, so that blocks that share
+// work by their number have several pieces of it.
+func (m *Machine) Processor() (major, minor, multiprocessors int) { return 9, 0, 3 }
+
 // Memory is without limit but the host's.
 func (m *Machine) Memory() (free, total int64, err error) { return math.MaxInt64, math.MaxInt64, nil }
 
@@ -95,7 +99,8 @@ func (m *Machine) Launch(name string, grid, block [3]int, shared int, args []byt
 const (
 	maxThreads = 1024
 	maxGridYZ  = 65535
-	maxShared  = 48 << 10 // without asking for more
+	maxShared  = 48 << 10  // that a kernel may declare
+	maxDynamic = 227 << 10 // with what a launch asks for, on capability 9.0
 )
 
 func checkLaunch(k *kernel, grid, block [3]int, shared int, args []byte) error {
@@ -107,8 +112,11 @@ func checkLaunch(k *kernel, grid, block [3]int, shared int, args []byte) error {
 	if n := block[0] * block[1] * block[2]; n < 1 || n > k.maxThreads {
 		return fmt.Errorf("block %v has %d threads, want 1 to %d", block, n, k.maxThreads)
 	}
-	if n := k.sharedBytes + shared; n > maxShared {
-		return fmt.Errorf("%d bytes of shared memory, want at most %d", n, maxShared)
+	if k.sharedBytes > maxShared {
+		return fmt.Errorf("%d bytes of shared memory declared, want at most %d", k.sharedBytes, maxShared)
+	}
+	if n := k.sharedBytes + shared; n > maxDynamic {
+		return fmt.Errorf("%d bytes of shared memory, want at most %d", n, maxDynamic)
 	}
 	if len(args) != k.paramBytes {
 		return fmt.Errorf("%d bytes of arguments, want %d", len(args), k.paramBytes)

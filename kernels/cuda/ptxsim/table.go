@@ -22,8 +22,10 @@ var table = func() map[string]builder {
 	loads(t)
 	collectives(t)
 	dependencies(t)
-	async(t)
+	asyncCopies(t)
+	barriers(t)
 	matrices(t)
+	warpgroups(t)
 	return t
 }()
 
@@ -137,6 +139,12 @@ func integers(t map[string]builder) {
 				}
 				return a * b
 			})
+			t["mul.hi."+i.name] = both(func(a, b uint64) uint64 {
+				if i.signed {
+					return uint64(i.wide(a) * i.wide(b) >> 32)
+				}
+				return a * b >> 32
+			})
 		}
 	}
 }
@@ -162,17 +170,12 @@ func divide(t integer, signed func(a, b int64) int64, unsigned func(a, b uint64)
 	}
 }
 
-// extract is bfe: b bits of a, from bit c on.
-func extract(a, from, length uint64) uint64 {
-	from, length = from&0xff, length&0xff
-	if from >= 32 {
-		return 0
-	}
-	return a >> from & (1<<length - 1)
-}
+// extract is bfe: length bits of a, from a bit on.
+func extract(a, from, length uint64) uint64 { return a >> (from & 0xff) & (1<<(length&0xff) - 1) }
 
 func logic(t map[string]builder) {
 	t["bfe.u32"] = apply3(32, 32, 32, 32, extract)
+	t["bfe.u64"] = apply3(64, 64, 32, 32, extract)
 	for name, n := range map[string]int{"pred": 1, "b16": 16, "b32": 32, "b64": 64} {
 		i := integer{bits: n}
 		t["and."+name] = apply2(n, n, n, func(a, b uint64) uint64 { return a & b })

@@ -120,6 +120,12 @@ static CUresult get_function(CUfunction *f, CUmodule m, const char *name)
 	return *f ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
 }
 
+static CUresult set_function(CUfunction f, CUfunction_attribute a, int v)
+{
+	NEEDS_CONTEXT;
+	return f && a == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES && v <= 227 << 10 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
 static CUresult launch(CUfunction f, unsigned int gx, unsigned int gy, unsigned int gz, unsigned int bx,
 	unsigned int by, unsigned int bz, unsigned int shared, CUstream s, void **params, void **extra)
 {
@@ -261,6 +267,7 @@ void *quadrant_simulated(const char *symbol)
 		{"cuStreamSynchronize", stream_synchronize},
 		{"cuModuleLoadDataEx", load},
 		{"cuModuleGetFunction", get_function},
+		{"cuFuncSetAttribute", set_function},
 		{"cuLaunchKernel", launch},
 		{"cuLaunchKernelEx", launch_ex},
 		{"cuStreamBeginCapture_v2", capture_begin},

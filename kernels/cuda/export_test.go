@@ -1,0 +1,8 @@
+package cuda
+
+// WGMMAFrom lets products of rows or more use wgmma, if the GPU has it.
+func (d *Device) WGMMAFrom(rows int) {
+	if d.wgmmaFrom > 0 {
+		d.wgmmaFrom = rows
+	}
+}
