@@ -72,15 +72,20 @@ func (p KernelPlan) Memory() (bytes int64) {
 // that what disturbs the machine disturbs all alike. Samples that Have knows are not repeated.
 //
 // For every round r it writes read_rate for footprints up to p.Cold and multiply_add_rate of
-// every gauge, and op_time of every case.
+// every gauge, and op_time of every case. A [SelfTimed] device is its own gauge, has copy_rate
+// too, and times ops by its own clock; see deviceTime.
 func (ms *Measurer) Kernels(ctx context.Context, p KernelPlan) error {
 	if err := p.Validate(); err != nil {
 		return err
 	}
 	k := &kernelRun{Measurer: ms, plan: p, stream: kernels.NewStream(ms.Device)}
-	tests := k.tests()
-	total := p.Repeats * len(tests)
-	for run := 1; run <= p.Repeats; run++ {
+	return k.rounds(ctx, k.tests())
+}
+
+// rounds takes a sample of every test in every round.
+func (k *kernelRun) rounds(ctx context.Context, tests []test) error {
+	ms, total := k.Measurer, k.plan.Repeats*len(tests)
+	for run := 1; run <= k.plan.Repeats; run++ {
 		for i, t := range tests {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -120,6 +125,9 @@ type test struct {
 }
 
 func (k *kernelRun) tests() (all []test) {
+	if d, ok := k.selfTimed(); ok {
+		all = k.deviceTests(d)
+	}
 	for _, g := range k.plan.Gauges {
 		all = append(all, k.multiplyAdd(g, "", g.Device.MultiplyAdd))
 		if g.Device.MultiplyAddRounded(1) > 0 {
@@ -189,8 +197,7 @@ func (k *kernelRun) readRate(g Gauge, footprint int64) test {
 		fmt.Sprintf("reading of %s", g.Env.Device),
 		func(run int) results.Result { return ofMachine(g, "read_rate", footprint, run) },
 		func() (float64, error) {
-			m := k.prepare().inputs[kernels.F32].mat.ColRange(0, int(footprint/kernels.F32.Size()))
-			m.Stride = m.Cols
+			m := k.slabOf(footprint)
 			once.do = func() { g.Device.ReadAll(m) }
 			once.first = 1
 			seconds, err := once.sample(g.Device.Sync)
@@ -202,6 +209,7 @@ func (k *kernelRun) readRate(g Gauge, footprint int64) test {
 func (k *kernelRun) opTime(c KernelCase) test {
 	cost, footprint := k.weigh(c)
 	ops := opSets{}
+	var byDevice func() (float64, error)
 	once := timed{clock: k.Clock, least: k.plan.Sample}
 	return test{
 		c.String(),
@@ -221,6 +229,12 @@ func (k *kernelRun) opTime(c KernelCase) test {
 		func() (float64, error) {
 			if ops.all == nil {
 				ops.all = k.place(c)
+				if d, ok := k.selfTimed(); ok {
+					byDevice = k.deviceTime(d, ops.all, c.Cold)
+				}
+			}
+			if byDevice != nil {
+				return byDevice()
 			}
 			once.do = func() { k.stream.Do(ops.next()) }
 			once.first = len(ops.all)

@@ -52,9 +52,10 @@ func multiplyAdds(rs []results.Result) [][]results.Result {
 	return group(withMetric(rs, "multiply_add_rate"), func(r results.Result) string { return r.Subject.DType })
 }
 
-// of are the ceilings of an op.
+// of are the ceilings of an op. A GPU's attention is of products with the cache.
 func (c ceilings) of(r results.Result) ceilings {
-	if rate := c.products[r.Subject.DType]; rate > 0 && strings.HasSuffix(r.Point.Op, "matmul") {
+	products := strings.HasSuffix(r.Point.Op, "matmul") || r.Point.Op == "attend" && strings.HasPrefix(r.Env.Device, "cuda/")
+	if rate := c.products[r.Subject.DType]; rate > 0 && products {
 		c.flops = rate
 	}
 	return c
@@ -145,6 +146,10 @@ func ceilingRows(rs []results.Result) (rows [][]Cell) {
 	for _, g := range group(withMetric(rs, "read_rate"), func(r results.Result) int64 { return r.Point.Footprint }) {
 		shape := Quantity(float64(g[0].Point.Footprint), "B").Text
 		rows = append(rows, row("(reading)", shape, g, Cell{}, Quantity(stat.Median(valuesOf(g)), "B/s")))
+	}
+	if g := withMetric(rs, "copy_rate"); len(g) > 0 {
+		shape := "half of " + Quantity(float64(g[0].Point.Footprint), "B").Text + " to the other"
+		rows = append(rows, row("(copying)", shape, g, Cell{}, Quantity(stat.Median(valuesOf(g)), "B/s")))
 	}
 	return rows
 }

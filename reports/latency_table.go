@@ -13,14 +13,15 @@ import (
 // token generated. Throughput counts the tokens of all sequences.
 func LatencyTable(rs []results.Result) Table {
 	t := Table{
-		Caption: "Generation latency: from before the prompt is read until the last token is chosen. Tokens per second are of the median.",
+		Caption: "Generation latency: from before the prompt is read until the last token is chosen. Tokens per second are of the median." +
+			" MBU: the bytes that a decode step must move, over its median time, as a share of the bytes that the device was measured to move in as long.",
 		Columns: []Column{
 			{Key: "model", Name: "Model"}, {Key: "dtype", Name: "Type"}, {Key: "device", Name: "Device"},
 			{Key: "threads", Name: "Threads", Right: true}, {Key: "batch", Name: "Batch", Right: true},
 			{Key: "test", Name: "Test"}, {Key: "prompt", Name: "Prompt", Right: true}, {Key: "gen", Name: "Gen", Right: true},
 			{Key: "runs", Name: "Runs", Right: true}, {Key: "median_s", Name: "Median", Right: true},
 			{Key: "min_s", Name: "Min", Right: true}, {Key: "max_s", Name: "Max", Right: true},
-			{Key: "tokens_per_s", Name: "Tokens/s", Right: true},
+			{Key: "tokens_per_s", Name: "Tokens/s", Right: true}, {Key: "mbu", Name: "MBU", Right: true},
 		},
 	}
 	type group struct {
@@ -53,7 +54,7 @@ func LatencyTable(rs []results.Result) Table {
 		return slices.Index(models, groups[a].first.Subject.Model) - slices.Index(models, groups[b].first.Subject.Model)
 	})
 	for _, key := range order {
-		t.Rows = append(t.Rows, latencyRow(groups[key].first, groups[key].seconds))
+		t.Rows = append(t.Rows, append(latencyRow(groups[key].first, groups[key].seconds), bandwidthUse(groups[key].first, rs)))
 	}
 	return t
 }
@@ -74,4 +75,40 @@ func latencyRow(r results.Result, seconds []float64) []Cell {
 		Quantity(median, "s"), Quantity(slices.Min(seconds), "s"), Quantity(slices.Max(seconds), "s"),
 		Number(float64(tokens*r.Point.Batch)/median, 1),
 	}
+}
+
+// bandwidthUse is the model bandwidth utilisation of the decode steps of r, a generation: empty
+// where rs do not hold the bytes of a step, its time and how fast the device moves bytes.
+func bandwidthUse(r results.Result, rs []results.Result) Cell {
+	if r.Metric != "generation" {
+		return Cell{}
+	}
+	var bytes float64
+	var seconds, rates []float64
+	longest := 0 // of the runs that the steps are of
+	for _, o := range rs {
+		same := o.Point.Prompt == r.Point.Prompt && o.Point.Batch == r.Point.Batch && settingOf(o) == settingOf(r) && sameSubject(o, r)
+		switch {
+		case o.Metric == "token_bytes" && same && o.Point.Gen == r.Point.Gen:
+			bytes = o.Values[0]
+		case o.Metric == "token" && same && len(o.Values) >= r.Point.Gen-1 && (longest == 0 || longest == o.Point.Gen):
+			longest = o.Point.Gen
+			seconds = append(seconds, o.Values[:r.Point.Gen-1]...)
+		case (o.Metric == "copy_rate" || o.Metric == "read_rate") && settingOf(o) == settingOf(r):
+			rates = append(rates, o.Values...)
+		}
+	}
+	if bytes == 0 || len(seconds) == 0 || len(rates) == 0 {
+		return Cell{}
+	}
+	share := bytes / stat.Median(seconds) / stat.Median(rates)
+	return Cell{fmt.Sprintf("%.0f %%", 100*share), share}
+}
+
+// settingOf is what rates of memory are of.
+func settingOf(r results.Result) string { return setting(r, sameMachine) }
+
+func sameSubject(a, b results.Result) bool {
+	x, y := a.Subject, b.Subject
+	return x.Model == y.Model && x.DType == y.DType && x.Weights == y.Weights && x.Total == y.Total
 }

@@ -34,6 +34,20 @@ type Env struct {
 	Threads int     `json:"threads"`          // that computed
 	Commit  string  `json:"commit,omitempty"` // of quadrant, "+dirty" where the tree had changes
 	Load    float64 `json:"load"`             // of the machine over the last minute, at the start; -1 where unknown
+
+	// Of a GPU, where its driver's nvidia-smi tells.
+	Driver string    `json:"driver,omitempty"` // its version: "580.159.04"
+	Before *GPUState `json:"before,omitempty"` // at the start of the command
+	After  *GPUState `json:"after,omitempty"`  // when the result was written, or up to seconds before
+}
+
+// A GPUState is how a GPU fares; what it does not tell is absent.
+type GPUState struct {
+	Clock       float64  `json:"clock_hz,omitempty"`        // of its multiprocessors
+	MemoryClock float64  `json:"memory_clock_hz,omitempty"` // of its memory
+	Power       float64  `json:"power_w,omitempty"`
+	Temperature float64  `json:"temperature_c,omitempty"`
+	Slowed      []string `json:"slowed,omitempty"` // what holds its clocks down: "software power cap"
 }
 
 // A Subject is the model measured.
@@ -132,6 +146,8 @@ var Metrics = []Metric{
 	{"replay_expert_tokens", "tokens", "expert", "tokens that point.routing sends to each expert of the layer in one such pass", OfModel},
 	{"op_time", "s", "one value", "one execution of an operation: the mean of as many in a row as a clock needs", OfOp},
 	{"read_rate", "B/s", "one value", "bytes that the device reads from a footprint and does next to nothing with", OfMachine},
+	{"copy_rate", "B/s", "one value", "bytes that copies within the device's memory move, those read and those written", OfMachine},
+	{"token_bytes", "B", "one value", "bytes that a decode step must move: weights it reads, once, and caches or state read and written", OfModel},
 	{"multiply_add_rate", "FLOP/s", "one value", "multiply-adds between registers, two FLOPs each: the most that the device's variant can do", OfMachine},
 	{"acc", "", "document", "1 where the right choice is the likeliest, or the continuation greedy; a share of it among choices equally likely", OfModel},
 	{"acc_norm", "", "document", "acc with log-likelihoods divided by the characters of the choice", OfModel},

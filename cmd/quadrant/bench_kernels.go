@@ -38,7 +38,8 @@ of the ceiling that binds it an operation reaches. Rounds repeat all of that in 
 
 Warm operations have the same operands again and again; cold ones have others each
 time, out of --cold MiB that caches must not hold, as the weights of a model that
-decodes. FLOPs and bytes are those of an operation's definition.
+decodes. FLOPs and bytes are those of an operation's definition. A GPU times its
+work by its own clock, and shows how fast copies move bytes within its memory too.
 
 Measure on a machine that does nothing else. With --out every sample is appended to
 a file as it is measured; a command that was stopped goes on from there when it is
@@ -63,7 +64,7 @@ Operations: ` + strings.Join(bench.Ops, ", "),
 			if err != nil {
 				return err
 			}
-			if err := errors.Join(a.benchKernels(cmd.Context(), p, s), s.close()); err != nil {
+			if err := errors.Join(a.benchKernels(cmd.Context(), p, o.coldMiB == 0, s), s.close()); err != nil {
 				return resumable(err, out)
 			}
 			return a.table(reports.KernelTable(s.results()), format)
@@ -75,7 +76,7 @@ Operations: ` + strings.Join(bench.Ops, ", "),
 	f.StringVar(&o.sizes, "sizes", bench.AllSizes[0].Name, "what to measure operations at: "+strings.Join(sizesNames(), ", "))
 	f.IntVar(&o.repeats, "repeats", 7, "samples of each operation")
 	f.DurationVar(&o.sample, "sample", 50*time.Millisecond, "time that a sample takes at least")
-	f.IntVar(&o.coldMiB, "cold", 0, "MiB of operands that cold operations go through; 0 is half as much again as the last cache, and at least 256")
+	f.IntVar(&o.coldMiB, "cold", 0, "MiB of operands that cold operations go through; 0 is half as much again as the last cache, and at least 256; for a GPU 16 times its cache, and at least 1024")
 	f.StringVar(&format, "format", "table", "of the summary: "+reports.Formats())
 	f.StringVar(&out, "out", "", "file to append every sample to, as JSON lines")
 	return cmd
@@ -142,6 +143,9 @@ func floatTypes(names []string) (types []kernels.Type, err error) {
 	return types, nil
 }
 
+// leastColdOfGPU is large enough for a copy of half of it to run at full speed.
+const leastColdOfGPU = 1 << 30
+
 // beyondCaches is more than this machine's caches hold, in bytes.
 func beyondCaches() int64 {
 	const least, mib = 256, 1 << 20
@@ -149,16 +153,23 @@ func beyondCaches() int64 {
 	return max(least, (l3+l3/2)/mib) * mib
 }
 
-// benchKernels measures what p asks for and s does not have.
-func (a *app) benchKernels(ctx context.Context, p bench.KernelPlan, s *sink) error {
+// benchKernels measures what p asks for and s does not have. Where ownCold, a device with caches
+// of its own has cold operands of its own size.
+func (a *app) benchKernels(ctx context.Context, p bench.KernelPlan, ownCold bool, s *sink) error {
 	dev, err := a.openDevice()
 	if err != nil {
 		return err
 	}
-	if p.Gauges, err = a.gauges(dev); err != nil {
+	if d, ok := dev.(bench.SelfTimed); ok {
+		if err := d.TimesItself(); err != nil {
+			return err
+		}
+		if ownCold {
+			p.Cold = largeFootprint(dev)
+		}
+	} else if p.Gauges, err = a.gauges(dev); err != nil {
 		return err
-	}
-	if len(p.Gauges) == 0 {
+	} else if len(p.Gauges) == 0 {
 		a.log.Warn("this device cannot show its ceilings: operations are timed, and shares are left out", "device", dev.Name())
 	}
 	if err := checkMemory(dev, "the operands (--cold, --sizes)", p.Memory()); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"quadrant/bench"
+	"quadrant/flops"
 	"quadrant/kernels"
 	"quadrant/reports"
 )
@@ -29,7 +30,8 @@ func newLatency(a *app) *cobra.Command {
 		Long: `Reads a prompt of random tokens and generates greedily, timing every token, for
 each model in turn, several times. One run to the longest length gives the
 latency at all lengths. A preset's weights are random: time does not depend on
-their values, but for the router's choices.
+their values, but for the router's choices. How fast the device moves bytes is
+measured first: MBU is the share of that which a decode step needs.
 
 With --out every sample is appended to a file as it is measured. A command that
 was stopped goes on from there when it is given again.`,
@@ -119,10 +121,47 @@ func (a *app) latency(ctx context.Context, o latencyOptions, s *sink) error {
 	if err != nil {
 		return err
 	}
+	if err := tokenBytes(&ms, cases, models, o.plan, s); err != nil {
+		return err
+	}
+	if err := ms.Bandwidth(ctx, largeFootprint(dev), bandwidthRepeats); err != nil {
+		return err
+	}
 	bar := newProgress(a.stderr, "latency", 1)
 	defer bar.end()
 	ms.Progress = bar.set
 	return ms.Latency(ctx, cases, o.plan)
+}
+
+const bandwidthRepeats = 3
+
+// largeFootprint is more bytes than the caches of dev hold.
+func largeFootprint(dev kernels.Device) int64 {
+	if d, ok := dev.(bench.SelfTimed); ok {
+		return max(leastColdOfGPU, 16*d.CacheBytes())
+	}
+	return beyondCaches()
+}
+
+// tokenBytes writes what decode steps must move: the weights that they read, and the caches or
+// states that they read and write.
+func tokenBytes(ms *bench.Measurer, cases []bench.Case, models []typed, plan bench.Plan, s *sink) error {
+	for i, c := range cases {
+		for _, gen := range plan.Gens {
+			t, err := flops.Count(models[i].Config, flops.Work{
+				Seqs: plan.Batch, Context: plan.Middle(gen), Tokens: 1, LastLogits: true, Types: models[i].types,
+			})
+			if err != nil {
+				return err
+			}
+			if r := ms.TokenBytes(c, plan, gen, t.Cost.Weight+t.Cost.State); gen > 1 && !s.known(r) {
+				if err := s.write(r); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // cases builds the models, unless all their runs are known.

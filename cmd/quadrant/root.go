@@ -23,10 +23,12 @@ type app struct {
 	seed       uint64
 	logLevel   string
 	expertAct  string // of a BlackMamba checkpoint; "" is what its code computes
+
+	gpus map[string]*gpuWatch // of the GPUs that were opened, by name
 }
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
-	a := &app{stdout: stdout, stderr: stderr}
+	a := &app{stdout: stdout, stderr: stderr, gpus: map[string]*gpuWatch{}}
 	root := &cobra.Command{
 		Use:   "quadrant",
 		Short: "Four language-model architectures on one set of kernels, under one timer",
@@ -99,7 +101,13 @@ func (a *app) openLog() error {
 // openDevice opens the device that the flags name.
 func (a *app) openDevice() (kernels.Device, error) {
 	dev, err := device.Open(a.deviceName, a.threads)
-	return dev, misuse(err)
+	if err != nil {
+		return nil, misuse(err)
+	}
+	if w := watchOf(dev); w != nil {
+		a.gpus[dev.Name()] = w
+	}
+	return dev, nil
 }
 
 // terminal reports whether w is a terminal.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"quadrant/results"
 )
@@ -12,12 +13,13 @@ type sink struct {
 	file   *results.Writer           // nil keeps results in memory only
 	have   map[string]results.Result // by key
 	wanted []string                  // keys of the results of this command, in the order of its work
+	gpus   map[string]*gpuWatch      // by the name of the device
 }
 
 // openSink opens the file at path, or none. What stands in its way is told before anything
 // is measured.
 func (a *app) openSink(path string) (*sink, error) {
-	s := &sink{have: make(map[string]results.Result)}
+	s := &sink{have: make(map[string]results.Result), gpus: a.gpus}
 	if path == "" {
 		return s, nil
 	}
@@ -40,8 +42,9 @@ func (a *app) openSink(path string) (*sink, error) {
 	return s, nil
 }
 
-// known reports whether r is measured already.
+// known reports whether r is measured already. If not, it soon is: a GPU's state before is noted.
 func (s *sink) known(r results.Result) bool {
+	s.gpus[r.Env.Device].begin()
 	key := r.Key()
 	s.wanted = append(s.wanted, key)
 	_, ok := s.have[key]
@@ -50,7 +53,10 @@ func (s *sink) known(r results.Result) bool {
 
 // write takes results newly measured.
 func (s *sink) write(rs ...results.Result) error {
-	for _, r := range rs {
+	rs = slices.Clone(rs)
+	for i, r := range rs {
+		s.gpus[r.Env.Device].log(&r.Env)
+		rs[i] = r
 		key := r.Key()
 		s.wanted = append(s.wanted, key)
 		s.have[key] = r

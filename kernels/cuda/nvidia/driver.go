@@ -37,6 +37,8 @@ type driver struct {
 	functions                     map[string]C.CUfunction
 	major, minor, multiprocessors int // major.minor is the compute capability
 	overlaps                      C.int
+	gpu                           C.CUdevice
+	events                        [2]C.CUevent // see clock.go
 }
 
 var _ cuda.Driver = (*driver)(nil)
@@ -47,7 +49,7 @@ func Open(ordinal int) (cuda.Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &driver{functions: map[string]C.CUfunction{}}
+	d := &driver{functions: map[string]C.CUfunction{}, gpu: C.CUdevice(dev)}
 	if d.name, err = dev.Name(); err != nil {
 		return nil, fmt.Errorf("the name of GPU %d: %w", ordinal, err)
 	}

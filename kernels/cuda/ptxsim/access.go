@@ -26,6 +26,7 @@ func loads(t map[string]builder) {
 		}
 		t["ld.global.nc."+typ] = load("global", typ, false)
 	}
+	t["ld.global.cg.v4.u32"] = loadVector("global", 32, 4)
 	t["atom.global.cas.b32"] = compareAndSwap
 	t["cvta.to.global.u64"], t["cvta.global.u64"] = move(64), move(64)
 	t["cvta.shared.u64"] = apply1(64, 64, func(a uint64) uint64 { return a + sharedWindow })
