@@ -41,8 +41,8 @@ func TestInterrupt(t *testing.T) {
 		t.Fatalf("the same command again: exit code %d; %s", code, &stderr)
 	}
 	after, err := results.ReadFile(out)
-	if err != nil || len(after) != 2*6*3 || len(results.Latest(after)) != len(after) {
-		t.Errorf("%d results of which %d differ, %v; want 36 all different", len(after), len(results.Latest(after)), err)
+	if err != nil || len(after) != 2*6*3+5 || len(results.Latest(after)) != len(after) {
+		t.Errorf("%d results of which %d differ, %v; want 36 of runs, 2 of bytes and 3 of bandwidth, all different", len(after), len(results.Latest(after)), err)
 	}
 	for i, r := range before {
 		if after[i].Key() != r.Key() || after[i].Values[0] != r.Values[0] {

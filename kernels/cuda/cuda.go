@@ -52,10 +52,11 @@ type Device struct {
 	drv             Driver
 	products        Products
 	multiprocessors int
-	wgmmaFrom       int    // rows of a product that are worth wgmma; 0 without it
-	avoids          string // what the GPU has and this device does not use, in its name
-	err             error  // first failure, until Sync
-	fault           uint64 // the address of the fault words
+	wgmmaFrom       int     // rows of a product that are worth wgmma; 0 without it
+	avoids          string  // what the GPU has and this device does not use, in its name
+	library         Library // of products, nil where they are ours
+	err             error   // first failure, until Sync
+	fault           uint64  // the address of the fault words
 	host            hostWords
 	args            args // reused
 
@@ -102,13 +103,18 @@ func New(drv Driver, products Products) (*Device, error) {
 }
 
 // Name says which driver runs the kernels, whether activations are [Rounded], and what is avoided:
-// "cuda/NVIDIA H200", "cuda/NVIDIA H200/bf16", "cuda/NVIDIA H200/bf16/mma".
+// "cuda/NVIDIA H200", "cuda/NVIDIA H200/bf16", "cuda/NVIDIA H200/bf16/mma". With the products of a
+// library it ends in "+cublaslt".
 func (d *Device) Name() string {
 	name := "cuda/" + d.drv.Name()
 	if d.products == Rounded {
 		name += "/bf16"
 	}
-	return name + d.avoids
+	name += d.avoids
+	if d.library != nil {
+		name += "+cublaslt"
+	}
+	return name
 }
 
 // AvoidWGMMA has products use mma.sync, as on GPUs that have no wgmma: "/mma" in the name.
@@ -293,6 +299,18 @@ func (d *Device) plan(op kernels.Op) {
 		d.sort(o)
 	case *kernels.Combine:
 		d.combine(o, kernels.Mat{})
+	case *kernels.Sum:
+		d.sum(o)
+	case *kernels.HashRoute:
+		d.hashRoute(o)
+	case *kernels.LimitLoad:
+		d.limitLoad(o)
+	case *kernels.BalanceLoss:
+		d.balanceLoss(o)
+	case *kernels.Average:
+		d.average(o)
+	case *kernels.BiasStep:
+		d.biasStep(o)
 	default:
 		panic(unknown(op))
 	}
@@ -307,13 +325,6 @@ func training(op kernels.Op) string {
 		return given("Starts", !o.Starts.None())
 	case *kernels.Attend:
 		return given("LSE", !o.LSE.None())
-	case *kernels.Sinkhorn:
-		if o.Absolute {
-			return "Absolute"
-		}
-		return given("Iterations", !o.Iterations.None())
-	case *kernels.Route:
-		return given("GateScale", o.Scale() != 1)
 	case *kernels.Combine:
 		return given("the absence of Gates", o.Gates.None())
 	}

@@ -3,8 +3,10 @@
 package cuda_test
 
 import (
+	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	"quadrant/kernels"
@@ -98,6 +100,48 @@ func TestGPUChangesThreads(t *testing.T) {
 	for i, v := range got {
 		if v != rounds {
 			t.Fatalf("element %d is %v after %d additions of 1", i, v, rounds)
+		}
+	}
+}
+
+// With cublasLt a real GPU computes products as their definition says, once and as part of a graph.
+// A machine without the library is told so.
+func TestGPULibrary(t *testing.T) {
+	dev := openGPU(t)
+	if err := dev.UseLibrary(); err != nil {
+		if os.Getenv("QUADRANT_CUBLASLT") != "" || !strings.Contains(err.Error(), "no cublasLt: ") {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	for _, c := range byOp()["MatMul"] {
+		if err := c.Check(dev, tolerance(c)); err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+			dev = openGPU(t)
+			if err := dev.UseLibrary(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	p := product{rows: 300, in: 256, out: 136, experts: 2, k: 1, random: rand.New(rand.NewPCG(1, 2))}
+	a, b, bias := p.normal(300*256), p.normal(2*136*256), p.normal(2*136)
+	x, w, v := dev.Alloc(kernels.F32, 300, 256), dev.Alloc(kernels.BF16, 136, 256), dev.Alloc(kernels.F32, 1, 136)
+	dst, got := dev.Alloc(kernels.F32, 300, 136), [3][]float32{}
+	kernels.Put(dev, w, b[:136*256])
+	kernels.Put(dev, v, bias[:136])
+	s := kernels.NewStream(dev)
+	for i := range got { // the second and third are a graph
+		kernels.Put(dev, x, a)
+		s.Do(kernels.MatMul{Dst: dst, A: x, B: w, Bias: v})
+		got[i] = make([]float32, 300*136)
+		kernels.Get(dev, got[i], dst)
+	}
+	if err := dev.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range got[0] {
+		if got[0][i] != got[1][i] || got[0][i] != got[2][i] {
+			t.Fatalf("element %d is %v, and %v and %v as a graph", i, got[0][i], got[1][i], got[2][i])
 		}
 	}
 }

@@ -59,6 +59,7 @@ type launch struct {
 	grid, block [3]int
 	shared      int // bytes beyond what the kernel declares
 	args        []byte
+	product     *Product // of the library, in place of a kernel
 }
 
 // launch plans a kernel on x·y blocks.
@@ -79,12 +80,18 @@ func (d *Device) launchShared(kernel string, grid [3]int, threads, shared int, a
 		d.fail(fmt.Errorf("%s needs %d blocks in its second dimension, and a grid has at most %d: use smaller steps", kernel, y, maxBlocksY))
 		return
 	}
-	d.launches = append(d.launches, launch{kernel, grid, [3]int{threads, 1, 1}, shared, slices.Clone(*a)})
+	d.launches = append(d.launches, launch{kernel, grid, [3]int{threads, 1, 1}, shared, slices.Clone(*a), nil})
 }
 
 // start gives the planned launches to the driver.
 func (d *Device) start() error {
 	for _, l := range d.launches {
+		if l.product != nil {
+			if err := d.library.Multiply(*l.product); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := d.drv.Launch(l.kernel, l.grid, l.block, l.shared, l.args); err != nil {
 			return err
 		}

@@ -8,6 +8,10 @@ const (
 )
 
 func (d *Device) matMul(o *kernels.MatMul) {
+	if d.canLibrary(o.Dst.Rows, o.A, o.B) {
+		d.libraryProduct(o)
+		return
+	}
 	if d.canWGMMA(o.Dst.Rows, o.B, 0) {
 		d.wgmma(tensorProduct{dst: o.Dst, a: o.A, b: o.B, bias: o.Bias})
 		return

@@ -36,6 +36,39 @@ func TestModels(t *testing.T) {
 	}
 }
 
+// Routers that read the embedding too, scale their gates or choose by the token's id compute what
+// they do in float64, in steps of one sequence and of several.
+func TestRouters(t *testing.T) {
+	for _, sequence := range []string{"nano-transformer-moe", "nano-mamba-moe"} {
+		for name, edit := range map[string]func(r *arch.Router){
+			"both":      func(*arch.Router) {},
+			"embedding": func(r *arch.Router) { r.Input = arch.EmbeddingInput },
+			"scaled":    func(r *arch.Router) { r.Input = arch.HiddenInput },
+			"hash":      func(r *arch.Router) { *r = arch.Router{TopK: 1, Hash: true} },
+		} {
+			t.Run(sequence+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				cfg := preset(t, sequence)
+				cfg.Layers = cfg.Layers[:2]
+				routed := 0
+				for i := range cfg.Layers {
+					if moe := cfg.Layers[i].Channel.MoE; moe != nil {
+						c := *moe
+						edit(&c.Router)
+						cfg.Layers[i].Channel.MoE, routed = &c, routed+1
+					}
+				}
+				if routed == 0 {
+					t.Fatal("there is no router")
+				}
+				for _, seqs := range []int{1, 2} {
+					compareModelOf(t, cfg, open(t, ptxsim.Forward), seqs, 2)
+				}
+			})
+		}
+	}
+}
+
 func preset(t *testing.T, name string) arch.Config {
 	t.Helper()
 	p, err := configs.Open(name)
@@ -50,7 +83,12 @@ func preset(t *testing.T, name string) arch.Config {
 // two sequences. From the second of those on, a step is a graph.
 func compareModel(t *testing.T, cfg arch.Config, dev kernels.Device, prompt int) {
 	t.Helper()
-	const seqs, steps, tolerance = 2, 4, 1e-4
+	compareModelOf(t, cfg, dev, 2, prompt)
+}
+
+func compareModelOf(t *testing.T, cfg arch.Config, dev kernels.Device, seqs, prompt int) {
+	t.Helper()
+	const steps, tolerance = 4, 1e-4
 	got, want := logits(t, cfg, dev, seqs, prompt, steps), logits(t, cfg, ref.New(), seqs, prompt, steps)
 	var off, size float64
 	for i, w := range want {

@@ -13,6 +13,7 @@ func (d *Device) route(o *kernels.Route) {
 	}
 	a := d.begin(o.Experts, o.Gates, o.Logits, o.Bias)
 	a.int(o.Logits.Cols, o.Experts.Cols, int(o.Score))
+	a.float(float64(o.Scale()))
 	d.launch("route", o.Logits.Rows, 1, warpThreads, a)
 }
 
@@ -34,16 +35,19 @@ func (d *Device) combine(o *kernels.Combine, sum kernels.Mat) {
 
 func (d *Device) sinkhorn(o *kernels.Sinkhorn) {
 	tokens, experts := o.Logits.Rows, o.Logits.Cols
-	p := d.temp(8 * (tokens + 2*experts))
-	a := d.begin(o.Bias, o.Logits)
-	for _, skip := range []int{0, tokens, tokens + experts} { // u, v, column sums
+	p := d.temp(8 * (tokens + 3*experts))
+	a := d.begin(o.Bias, o.Iterations, o.Logits)
+	for _, skip := range []int{0, tokens, tokens + experts, tokens + 2*experts} { // u, v, column sums, v before
 		a.pointer(p + uint64(8*skip))
 	}
-	columnFirst := 0
+	columnFirst, absolute := 0, 0
 	if o.ColumnFirst {
 		columnFirst = 1
 	}
-	a.int(tokens, experts, o.MaxIterations, columnFirst)
+	if o.Absolute {
+		absolute = 1
+	}
+	a.int(tokens, experts, o.MaxIterations, columnFirst, absolute)
 	a.float(float64(o.Temperature))
 	a.float(float64(o.Tolerance))
 	d.launch("sinkhorn", 1, 1, threadsFor(max(tokens, experts)), a)

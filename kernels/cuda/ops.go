@@ -51,6 +51,18 @@ func clone(op kernels.Op) kernels.Op {
 		return copied(o)
 	case *kernels.Combine:
 		return copied(o)
+	case *kernels.Sum:
+		return copied(o)
+	case *kernels.HashRoute:
+		return copied(o)
+	case *kernels.LimitLoad:
+		return copied(o)
+	case *kernels.BalanceLoss:
+		return copied(o)
+	case *kernels.Average:
+		return copied(o)
+	case *kernels.BiasStep:
+		return copied(o)
 	}
 	return nil
 }
@@ -113,6 +125,18 @@ func same(a, b kernels.Op) bool {
 		return equal(o, b)
 	case *kernels.Combine:
 		return equal(o, b)
+	case *kernels.Sum:
+		return equal(o, b)
+	case *kernels.HashRoute:
+		return equal(o, b)
+	case *kernels.LimitLoad:
+		return equal(o, b)
+	case *kernels.BalanceLoss:
+		return equal(o, b)
+	case *kernels.Average:
+		return equal(o, b)
+	case *kernels.BiasStep:
+		return equal(o, b)
 	}
 	return false
 }
@@ -174,7 +198,7 @@ func written(op kernels.Op) []kernels.Mat {
 	case *kernels.Attend:
 		return []kernels.Mat{o.Dst}
 	case *kernels.Sinkhorn:
-		return []kernels.Mat{o.Bias}
+		return []kernels.Mat{o.Bias, o.Iterations}
 	case *kernels.Route:
 		return []kernels.Mat{o.Experts, o.Gates}
 	case *kernels.Sort:
@@ -183,6 +207,18 @@ func written(op kernels.Op) []kernels.Mat {
 		return []kernels.Mat{o.Dst}
 	case *kernels.Combine:
 		return []kernels.Mat{o.Dst}
+	case *kernels.Sum:
+		return []kernels.Mat{o.Dst}
+	case *kernels.HashRoute:
+		return []kernels.Mat{o.Experts, o.Gates}
+	case *kernels.LimitLoad:
+		return []kernels.Mat{o.Gates}
+	case *kernels.BalanceLoss:
+		return []kernels.Mat{o.Loss, o.Grad}
+	case *kernels.Average:
+		return []kernels.Mat{o.Dst}
+	case *kernels.BiasStep:
+		return []kernels.Mat{o.Bias}
 	}
 	panic(unknown(op))
 }

@@ -233,7 +233,7 @@ func (d *Device) fuseRouter(ops []kernels.Op) int {
 	o, route, sort := at[kernels.MatMul](ops, n), at[kernels.Route](ops, n+1), at[kernels.Sort](ops, n+2)
 	if o == nil || route == nil || sort == nil || o.Dst.Rows > mostRows || o.B.Rows > warpThreads || o.B.Type != kernels.F32 ||
 		route.Experts.Len() > warpThreads || !canStream(o.A, o.B) || n > 0 && o.A != norm.Dst ||
-		route.Logits != o.Dst || !route.Bias.None() || sort.Experts != route.Experts || sort.Offsets.Rows-1 != o.B.Rows {
+		route.Logits != o.Dst || !route.Bias.None() || route.Scale() != 1 || sort.Experts != route.Experts || sort.Offsets.Rows-1 != o.B.Rows {
 		return 0
 	}
 	a := d.begin(o.A, norm.X, norm.Gain)

@@ -19,7 +19,8 @@ import (
 // purpose. "cuda:0" stands for the GPUs, 0 and on, of a program that can drive them; whether
 // there is one, [GPUs] finds out. "cuda:0/bf16" rounds activations to bf16 in products of many
 // rows with bf16 weights; "cuda:0" keeps 16 bits of them, at twice the work. "/mma" after either
-// does without the instructions that only compute capability 9.0 has (wgmma).
+// does without the instructions that only compute capability 9.0 has (wgmma). "+cublaslt" at the
+// end gives products of many rows to that library, where it is installed.
 func Names() []string {
 	names := []string{"cpu"}
 	for _, v := range append(cpu.Variants(), cpu.Rounding()...) {
@@ -53,6 +54,7 @@ func Open(name string, threads int) (kernels.Device, error) {
 
 func openGPU(name, number string) (kernels.Device, error) {
 	products := cuda.Split
+	number, library := strings.CutSuffix(number, "+cublaslt")
 	number, avoid := strings.CutSuffix(number, "/mma")
 	number, rounded := strings.CutSuffix(number, "/bf16")
 	if rounded {
@@ -60,15 +62,21 @@ func openGPU(name, number string) (kernels.Device, error) {
 	}
 	n, err := strconv.ParseUint(number, 10, 16)
 	if err != nil {
-		return nil, fmt.Errorf("device %q: want cuda: and the number of a GPU, such as cuda:0, cuda:0/bf16, cuda:0/mma or cuda:0/bf16/mma", name)
+		return nil, fmt.Errorf("device %q: want cuda: and the number of a GPU, such as cuda:0, cuda:0/bf16, cuda:0/mma or cuda:0/bf16/mma, and +cublaslt after any", name)
 	}
 	drv, err := nvidia.Open(int(n))
 	if err != nil {
 		return nil, fmt.Errorf("device %s: %w", name, err)
 	}
 	dev, err := cuda.New(drv, products)
-	if err == nil && avoid {
+	if err == nil && library {
+		err = dev.UseLibrary()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("device %s: %w", name, err)
+	}
+	if avoid {
 		dev.AvoidWGMMA()
 	}
-	return dev, err
+	return dev, nil
 }

@@ -29,15 +29,17 @@ func TestNamesOpen(t *testing.T) {
 // What is not here is an error that says what is, and never another device.
 func TestOpenErrors(t *testing.T) {
 	for name, want := range map[string]string{
-		"tpu":        `device "tpu" is unknown: want one of cpu`,
-		"cpu/sse9":   "sse9",
-		"cpu/":       "unknown",
-		"cuda":       "unknown",
-		"cuda:":      "the number of a GPU, such as cuda:0",
-		"cuda:-1":    "the number of a GPU",
-		"cuda:x":     "the number of a GPU",
-		"cuda:60000": "device cuda:60000: ",
-		"ref/x":      "unknown",
+		"tpu":                          `device "tpu" is unknown: want one of cpu`,
+		"cpu/sse9":                     "sse9",
+		"cpu/":                         "unknown",
+		"cuda":                         "unknown",
+		"cuda:":                        "the number of a GPU, such as cuda:0",
+		"cuda:-1":                      "the number of a GPU",
+		"cuda:x":                       "the number of a GPU",
+		"cuda:60000":                   "device cuda:60000: ",
+		"cuda:60000/bf16/mma+cublaslt": "device cuda:60000/bf16/mma+cublaslt: ",
+		"cuda:0+cublas":                "the number of a GPU",
+		"ref/x":                        "unknown",
 	} {
 		if dev, err := device.Open(name, 1); err == nil {
 			t.Errorf("%q opens %s", name, dev.Name())

@@ -4,7 +4,7 @@
 // route: a warp a token, its lanes along the experts. Round c finds the best expert that
 // comes after round c−1's in the order (larger logit, then lower index), so that nobody
 // remembers which are taken; lane c keeps it. moe.go checks that k ≤ 32.
-struct RouteArgs { Fault fault; Mat<int> experts; Mat<float> gates; Mat<const float> logits, bias; long count, k, score; };
+struct RouteArgs { Fault fault; Mat<int> experts; Mat<float> gates; Mat<const float> logits, bias; long count, k, score; double scale; };
 enum { SIGMOID = 1, SOFTMAX, SOFTMAX_TOPK };
 DEVICE void routeToken(const RouteArgs &a, long token) {
   const float *logits = a.logits.row(token);
@@ -41,7 +41,7 @@ DEVICE void routeToken(const RouteArgs &a, long token) {
   }
   if (chosen != NONE) {
     a.experts.row(token)[lane()] = chosen;
-    a.gates.row(token)[lane()] = gate;
+    a.gates.row(token)[lane()] = gate * (float)a.scale;
   }
 }
 KERNEL void route(RouteArgs a) {
@@ -178,7 +178,7 @@ KERNEL __attribute__((launch_bounds(256, 1))) void router(RouterArgs a) {
     }
   }
   barrier();
-  RouteArgs choose = {a.fault, a.chosen, a.gates, {a.logits.p, a.logits.stride}, {nullptr, 0}, a.experts, a.k, a.score};
+  RouteArgs choose = {a.fault, a.chosen, a.gates, {a.logits.p, a.logits.stride}, {nullptr, 0}, a.experts, a.k, a.score, 1.0};
   for (int t = warp(); t < tokens; t += warps) routeToken(choose, t);
   barrier();
   if (a.fault.seen() || warp() != 0) return;
@@ -220,14 +220,15 @@ KERNEL void combine(CombineArgs a) {
   }
 }
 
-// sinkhorn: one block, for training only, in double. u [tokens] and v, column [experts]
+// sinkhorn: one block, for training only, in double. u [tokens] and v, column, before [experts]
 // are doubles in global memory.
 struct SinkhornArgs {
   Fault fault;
   Mat<float> bias;
+  Mat<int> done; // the iterations that it took; may be absent
   Mat<const float> logits;
-  double *u, *v, *column;
-  long tokens, experts, iterations, columnFirst;
+  double *u, *v, *column, *before;
+  long tokens, experts, iterations, columnFirst, absolute;
   double temperature, tolerance;
 };
 
@@ -256,6 +257,24 @@ DEVICE void balanceColumns(const SinkhornArgs &a) {
   for (long e = thread(); e < a.experts; e += threads()) a.v[e] = -logOf((double)a.experts) - a.column[e];
   barrier();
 }
+// imbalance is the largest relative distance of a column's sum from 1/E.
+DEVICE double imbalance(const SinkhornArgs &a) {
+  double worst = 0;
+  for (long e = 0; e < a.experts; e++) {
+    double off = __builtin_fabs((double)a.experts * expOf(a.v[e] + a.column[e]) - 1.0);
+    worst = off > worst ? off : worst;
+  }
+  return worst;
+}
+// moved is by how much the last step moved d₁ = exp(v), on average over experts.
+DEVICE double moved(const SinkhornArgs &a) {
+  double sum = 0;
+  for (long e = 0; e < a.experts; e++) {
+    double now = a.v[e], was = a.before[e];
+    if (now != was) sum += expOf(now > was ? now : was) * (1.0 - expOf(-__builtin_fabs(now - was))) / (double)a.experts;
+  }
+  return sum;
+}
 KERNEL void sinkhorn(SinkhornArgs a) {
   SHARED double mean;
   SHARED int balanced;
@@ -267,7 +286,8 @@ KERNEL void sinkhorn(SinkhornArgs a) {
     columnSums(a);
     balanceColumns(a);
   }
-  for (int i = 0; i < (int)a.iterations; i++) {
+  int iterations = 0;
+  for (bool done = false; !done && iterations < (int)a.iterations; iterations++) {
     for (long t = thread(); t < a.tokens; t += threads()) {
       LogSum s = {-1e300, 0};
       for (long e = 0; e < a.experts; e++) s.see((double)a.logits.row(t)[e] / a.temperature + a.v[e]);
@@ -275,20 +295,17 @@ KERNEL void sinkhorn(SinkhornArgs a) {
     }
     barrier();
     columnSums(a);
-    if (thread() == 0) {
-      double worst = 0;
-      for (long e = 0; e < a.experts; e++) {
-        double off = __builtin_fabs((double)a.experts * expOf(a.v[e] + a.column[e]) - 1.0);
-        worst = off > worst ? off : worst;
-      }
-      balanced = worst <= a.tolerance;
+    if (a.absolute) {
+      for (long e = thread(); e < a.experts; e += threads()) a.before[e] = a.v[e];
+      balanceColumns(a);
     }
+    if (thread() == 0) balanced = (a.absolute ? moved(a) : imbalance(a)) <= a.tolerance;
     barrier();
-    int done = balanced;
+    done = balanced;
     barrier();
-    if (done) break;
-    balanceColumns(a);
+    if (!done && !a.absolute) balanceColumns(a);
   }
+  if (a.done.p && thread() == 0) *a.done.p = iterations;
   if (thread() == 0) {
     double sum = 0;
     for (long e = 0; e < a.experts; e++) sum += a.v[e];

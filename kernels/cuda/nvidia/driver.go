@@ -38,6 +38,7 @@ type driver struct {
 	major, minor, multiprocessors int // major.minor is the compute capability
 	overlaps                      C.int
 	gpu                           C.CUdevice
+	workspace                     uint64       // of the library, see cublaslt.go
 	events                        [2]C.CUevent // see clock.go
 }
 
