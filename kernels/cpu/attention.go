@@ -15,6 +15,7 @@ type rotaryJob struct {
 	angles         []float32 // per token of a sequence: cosines, then sines
 	seqs, past     int
 	headDim, half  int
+	back           bool
 }
 
 func (j *rotaryJob) start(o *kernels.RotaryStore) {
@@ -24,19 +25,33 @@ func (j *rotaryJob) start(o *kernels.RotaryStore) {
 	j.d.pool.do(j, j.q.rows, 4*(j.q.cols+2*j.k.cols))
 }
 
-// angles are the cosines, then the sines, of each of n tokens, in shared memory.
+// turns are the angles of n tokens from past on, kept from one op to the next: the layers of a
+// model ask for the same.
+type turns struct {
+	n, past, rotary int
+	base            float64
+	angles          []float32 // the cosines, then the sines, of each token
+}
+
+// angles are the cosines, then the sines, of each of n tokens.
 func (d *Device) angles(n, past, rotary int, base float64) []float32 {
-	half := rotary / 2
-	angles := d.shared(2 * n * half)
+	half, kept := rotary/2, &d.turns
+	if kept.n == n && kept.past == past && kept.rotary == rotary && kept.base == base {
+		return kept.angles
+	}
+	if cap(kept.angles) < 2*n*half {
+		kept.angles = make([]float32, 2*n*half)
+	}
+	*kept = turns{n, past, rotary, base, kept.angles[:2*n*half]}
 	for i := range half {
 		turn := math.Pow(base, -2*float64(i)/float64(rotary))
 		for t := range n {
 			sin, cos := math.Sincos(float64(past+t) * turn)
-			at := angles[2*t*half:]
+			at := kept.angles[2*t*half:]
 			at[i], at[half+i] = float32(cos), float32(sin)
 		}
 	}
-	return angles
+	return kept.angles
 }
 
 func (j *rotaryJob) run(_, lo, hi int) {
@@ -58,10 +73,10 @@ func (j *rotaryJob) turn(x, angles []float32) {
 	cos, sin := angles[:j.half], angles[j.half:2*j.half]
 	for h := 0; h < len(x); h += j.headDim {
 		a, b := x[h:h+j.half], x[h+j.half:h+2*j.half]
-		for i, c := range cos {
-			s := sin[i]
-			a[i], b[i] = a[i]*c-b[i]*s, b[i]*c+a[i]*s
+		if j.back {
+			a, b = b, a // a rotation by the opposite angle
 		}
+		j.d.vec.Rotate(a, b, cos, sin)
 	}
 }
 

@@ -27,7 +27,8 @@ type Device struct {
 
 	scratch   [][]float32 // of each worker
 	scratch16 [][]uint16
-	table     []float32 // shared by workers: angles, gathered rows
+	table     []float32 // shared by workers: gathered rows, parts of sums
+	turns     turns     // of rotary positions
 	doubles   []float64 // of ops that one goroutine carries out
 	rounded   []uint16  // shared by workers: activations as bf16
 	jobs      jobs      // reused, so that an op allocates nothing

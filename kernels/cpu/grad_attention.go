@@ -9,21 +9,15 @@ import (
 type rotaryGradJob struct {
 	d                        *Device
 	dq, dk, dv, kRows, vRows view[float32]
-	back                     rotaryJob // for its turn, with sines of negative angles
+	back                     rotaryJob // for its turn
 	seqs                     int
 }
 
 func (j *rotaryGradJob) start(o *kernels.RotaryGrad) {
 	j.dq, j.dk, j.dv, j.kRows, j.vRows, j.seqs = f32(o.DQ), f32(o.DK), f32(o.DV), f32(o.DKCache), f32(o.DVCache), o.Seqs
 	n := j.dq.rows / j.seqs
-	j.back = rotaryJob{d: j.d, headDim: o.HeadDim, half: o.Rotary / 2}
+	j.back = rotaryJob{d: j.d, headDim: o.HeadDim, half: o.Rotary / 2, back: true}
 	j.back.angles = j.d.angles(n, 0, o.Rotary, o.Base)
-	for t := range n {
-		sines := j.back.angles[(2*t+1)*j.back.half:][:j.back.half]
-		for i := range sines {
-			sines[i] = -sines[i]
-		}
-	}
 	j.d.pool.do(j, j.dq.rows, 4*(j.dq.cols+2*j.dk.cols))
 }
 

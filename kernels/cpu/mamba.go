@@ -7,7 +7,7 @@ import (
 
 // channelBlock is the channels of one unit of a convolution or scan: some cache lines of each
 // token's row.
-const channelBlock = 4 * vec.ScanBlock
+const channelBlock = vec.StripChannels
 
 // convJob takes blocks of channels: each carries its own part of the state from token to
 // token.
@@ -24,17 +24,34 @@ func (j *convJob) start(o *kernels.ConvSiLU) {
 }
 
 func (j *convJob) run(worker, lo, hi int) {
+	w := j.d.temp(worker, (j.w.cols+1)*channelBlock)
+	for u := lo; u < hi; u++ {
+		j.block(w, u*channelBlock, min((u+1)*channelBlock, j.x.cols))
+	}
+}
+
+// block takes channels c0 … c1 of all sequences.
+func (j *convJob) block(w []float32, c0, c1 int) {
 	n, taps := j.x.rows/j.seqs, j.w.cols
-	c0, c1 := lo*channelBlock, min(hi*channelBlock, j.x.cols)
-	w := j.d.temp(worker, taps*(c1-c0)) // taps as rows
-	for k := range taps {
-		for c := c0; c < c1; c++ {
-			w[k*(c1-c0)+c-c0] = j.w.row(c)[k]
+	clear(w)
+	for c := c0; c < c1; c++ {
+		for k, tap := range j.w.row(c) {
+			w[k*channelBlock+c-c0] = tap
 		}
 	}
+	if j.bias != nil {
+		copy(w[taps*channelBlock:], j.bias[c0:c1])
+	}
 	for s := range j.seqs {
-		for t := range n {
-			j.token(s, t, n, c0, c1, w)
+		if taps == vec.ConvTaps {
+			j.d.vec.Conv(vec.ConvArgs{
+				Y: j.dst.data[s*n*j.dst.stride+c0:], LDY: j.dst.stride, X: j.x.data[s*n*j.x.stride+c0:], LDX: j.x.stride,
+				Past: j.state.data[s*(taps-1)*j.state.stride+c0:], LDPast: j.state.stride, W: w, Tokens: n, Channels: c1 - c0,
+			})
+		} else {
+			for t := range n {
+				j.token(s, t, n, c0, c1, w)
+			}
 		}
 		j.keep(s, n, c0, c1)
 	}
@@ -48,15 +65,12 @@ func (j *convJob) before(s, t, n int) []float32 {
 	return j.x.row(s*n + t)
 }
 
+// token is one token with any number of taps.
 func (j *convJob) token(s, t, n, c0, c1 int, w []float32) {
 	taps, out := j.w.cols, j.dst.row(s*n + t)[c0:c1]
-	if j.bias != nil {
-		copy(out, j.bias[c0:c1])
-	} else {
-		clear(out)
-	}
+	copy(out, w[taps*channelBlock:])
 	for k := range taps {
-		j.d.vec.MulAdd(out, w[k*len(out):][:len(out)], j.before(s, t-taps+1+k, n)[c0:c1])
+		j.d.vec.MulAdd(out, w[k*channelBlock:][:len(out)], j.before(s, t-taps+1+k, n)[c0:c1])
 	}
 	j.d.vec.SiLU(out, out)
 }
@@ -79,9 +93,8 @@ type scanJob struct {
 	seqs                          int
 }
 
-// stretch is the tokens of a block that are prepared at once: their scratch stays in the
-// nearest caches. It divides kernels.ScanChunk.
-const stretch = 32
+// stretch is the tokens of a block that are prepared at once. It divides kernels.ScanChunk.
+const stretch = vec.ScanStretch
 
 func (j *scanJob) start(o *kernels.Scan) {
 	j.dst, j.x, j.dt, j.z = f32(o.Dst), f32(o.X), f32(o.Dt), f32(o.Z)
@@ -93,15 +106,26 @@ func (j *scanJob) start(o *kernels.Scan) {
 
 func (j *scanJob) run(worker, lo, hi int) {
 	n, perSeq := j.x.rows/j.seqs, blocks(j.x.cols, channelBlock)
-	temp := j.d.temp(worker, 4*stretch*channelBlock)
+	take := taker(j.d.temp(worker, vec.StretchParts*vec.StretchSize+2*channelBlock))
+	work, bias, skip := take.next(vec.StretchParts*vec.StretchSize), take.next(channelBlock), take.next(channelBlock)
+	clear(bias)
 	for u := lo; u < hi; u++ {
 		s, c0 := u/perSeq, u%perSeq*channelBlock
 		c1 := min(c0+channelBlock, j.x.cols)
+		part := vec.StretchArgs{Work: work, Bias: bias, Channels: c1 - c0}
+		if j.dtBias != nil {
+			copy(bias, j.dtBias[c0:c1])
+		}
+		if j.skip != nil {
+			part.Skip = skip
+			copy(skip, j.skip[c0:c1])
+		}
 		for t0 := 0; t0 < n; t0 += stretch {
 			if t0%kernels.ScanChunk == 0 && !j.starts.none() {
 				j.keepStart(s*blocks(n, kernels.ScanChunk)+t0/kernels.ScanChunk, s, c0, c1)
 			}
-			j.block(s, s*n+t0, min(stretch, n-t0), c0, c1, temp)
+			part.Tokens = min(stretch, n-t0)
+			j.block(part, s, s*n+t0, c0)
 		}
 	}
 }
@@ -113,45 +137,29 @@ func (j *scanJob) keepStart(chunk, s, c0, c1 int) {
 	}
 }
 
-// block carries channels c0 … c1 of sequence s over n tokens from row first on.
-func (j *scanJob) block(s, first, n, c0, c1 int, temp []float32) {
-	size := n * channelBlock
-	y, dt, du, gate := temp[:size], temp[size:2*size], temp[2*size:3*size], temp[3*size:4*size]
-	clear(dt) // a block with fewer channels leaves the rest of its rows alone
-	for t := range n {
-		at, row := t*channelBlock, first+t
-		copy(dt[at:], j.dt.row(row)[c0:c1])
-		if j.dtBias != nil {
-			j.d.vec.Axpy(dt[at:at+c1-c0], 1, j.dtBias[c0:c1])
+// block carries the channels of part, from c0 on, of sequence s over its tokens, from row first
+// on.
+func (j *scanJob) block(part vec.StretchArgs, s, first, c0 int) {
+	at := func(m view[float32]) ([]float32, int) {
+		if m.none() {
+			return nil, 0
 		}
+		return m.data[first*m.stride+c0:], m.stride
 	}
-	j.d.vec.Softplus(dt, dt)
-	copy(du, dt)
-	for t := range n {
-		at := t * channelBlock
-		j.d.vec.Mul(du[at:at+c1-c0], j.x.row(first + t)[c0:c1])
-	}
-	for c := c0; c < c1; c += vec.ScanBlock {
-		at := c - c0
+	part.Dst, part.LDDst = at(j.dst)
+	part.Dt, part.LDT = at(j.dt)
+	part.X, part.LDX = at(j.x)
+	part.Z, part.LDZ = at(j.z)
+	j.d.vec.ScanIn(part)
+	for c := 0; c < part.Channels; c += vec.ScanBlock {
+		work := func(i int) []float32 { return part.Work[i*vec.StretchSize+c:] }
 		j.d.vec.Scan(vec.ScanArgs{
-			Y: y[at:], DT: dt[at:], DU: du[at:], LDY: channelBlock,
-			H: j.state.data[(s*j.x.cols+c)*j.state.stride:], LDH: j.state.stride,
-			A: j.a.data[c*j.a.stride:], LDA: j.a.stride,
+			Y: work(vec.StretchY), DT: work(vec.StretchDT), DU: work(vec.StretchDU), LDY: channelBlock,
+			H: j.state.data[(s*j.x.cols+c0+c)*j.state.stride:], LDH: j.state.stride,
+			A: j.a.data[(c0+c)*j.a.stride:], LDA: j.a.stride,
 			B: j.b.data[first*j.b.stride:], LDB: j.b.stride, C: j.c.data[first*j.c.stride:], LDC: j.c.stride,
-			Tokens: n, Channels: min(vec.ScanBlock, c1-c), States: j.a.cols,
+			Tokens: part.Tokens, Channels: min(vec.ScanBlock, part.Channels-c), States: j.a.cols,
 		})
 	}
-	for t := range n {
-		at, row := t*channelBlock, first+t
-		out := j.dst.row(row)[c0:c1]
-		copy(out, y[at:])
-		if j.skip != nil {
-			j.d.vec.MulAdd(out, j.skip[c0:c1], j.x.row(row)[c0:c1])
-		}
-		if !j.z.none() {
-			g := gate[:c1-c0]
-			j.d.vec.SiLU(g, j.z.row(row)[c0:c1])
-			j.d.vec.Mul(out, g)
-		}
-	}
+	j.d.vec.ScanOut(part)
 }

@@ -30,41 +30,36 @@ func (j *normJob) startLayer(o *kernels.LayerNorm) {
 func (j *normJob) run(_, lo, hi int) {
 	for i := lo; i < hi; i++ {
 		x := j.x.row(i)
-		if !j.delta.none() {
-			j.d.vec.Axpy(x, 1, j.delta.row(i))
+		var sum, squares float32
+		if j.delta.none() {
+			sum, squares = j.d.vec.Moments(x, 0)
+		} else {
+			sum, squares = j.d.vec.AddMoments(x, j.delta.row(i), 0)
 		}
-		j.row(j.dst.row(i), x)
+		dst := j.dst.row(i)
+		shift, variance := j.spread(x, sum, squares)
+		j.d.vec.Normalize(dst, x, j.gain, shift, float32(1/math.Sqrt(variance+j.eps)))
+		if j.bias != nil {
+			j.d.vec.Axpy(dst, 1, j.bias)
+		}
 	}
 }
 
-// row sums in float64: a row is short, and its length must not cost accuracy.
-func (j *normJob) row(dst, x []float32) {
-	n := float64(len(x))
-	mean := 0.0
+// spread is what is subtracted from a row with those sums of values and squares, and the mean
+// square of what is left. A mean is taken twice, so that one far from zero is exact.
+func (j *normJob) spread(x []float32, sum, squares float32) (shift float32, variance float64) {
+	n, more := float64(len(x)), 0.0
 	if j.centred {
-		for _, v := range x {
-			mean += float64(v)
-		}
-		mean /= n
+		shift = float32(float64(sum) / n)
+		sum, squares = j.d.vec.Moments(x, shift)
+		more = float64(sum) / n
 	}
-	squares := 0.0
-	for _, v := range x {
-		c := float64(v) - mean
-		squares += c * c
+	if squares <= math.MaxFloat32 {
+		return float32(float64(shift) + more), float64(squares)/n - more*more
 	}
-	r, shift := float32(1/math.Sqrt(squares/n+j.eps)), float32(mean)
-	switch {
-	case !j.centred:
-		for i, v := range x {
-			dst[i] = v * r * j.gain[i]
-		}
-	case j.bias == nil:
-		for i, v := range x {
-			dst[i] = (v - shift) * r * j.gain[i]
-		}
-	default:
-		for i, v := range x {
-			dst[i] = (v-shift)*r*j.gain[i] + j.bias[i]
-		}
+	for _, v := range x { // values whose squares float32 does not hold, or none at all
+		c := float64(v) - float64(shift)
+		variance += c * c / n
 	}
+	return shift, variance
 }

@@ -79,6 +79,36 @@ func scaledMaxAVX512(x *float32, s float32, n int) float32
 //go:noescape
 func expSumAVX512(x *float32, shift float32, n int) float32
 
+//go:noescape
+func momentsAVX512(x *float32, shift float32, n int) (c float32, cc float32)
+
+//go:noescape
+func addMomentsAVX512(x *float32, delta *float32, shift float32, n int) (c float32, cc float32)
+
+//go:noescape
+func normalizeAVX512(y *float32, x *float32, gain *float32, shift float32, r float32, n int)
+
+//go:noescape
+func rotateAVX512(a *float32, b *float32, cos *float32, sin *float32, n int)
+
+//go:noescape
+func conv1AVX512(y *float32, x *float32, past *float32, ldy int, ldx int, ldpast int, w *float32, n int, cols int)
+
+//go:noescape
+func scanIn1AVX512(step *float32, dt *float32, x *float32, lddt int, ldx int, bias *float32, n int, cols int)
+
+//go:noescape
+func scanOut1AVX512(dst *float32, y *float32, x *float32, z *float32, lddst int, ldx int, ldz int, skip *float32, n int, cols int)
+
+//go:noescape
+func conv4AVX512(y *float32, x *float32, past *float32, ldy int, ldx int, ldpast int, w *float32, n int, cols int)
+
+//go:noescape
+func scanIn4AVX512(step *float32, dt *float32, x *float32, lddt int, ldx int, bias *float32, n int, cols int)
+
+//go:noescape
+func scanOut4AVX512(dst *float32, y *float32, x *float32, z *float32, lddst int, ldx int, ldz int, skip *float32, n int, cols int)
+
 func fusedAVX512(n int) float32
 
 //go:noescape
@@ -158,6 +188,36 @@ func scaledMaxAVX2(x *float32, s float32, n int) float32
 
 //go:noescape
 func expSumAVX2(x *float32, shift float32, n int) float32
+
+//go:noescape
+func momentsAVX2(x *float32, shift float32, n int) (c float32, cc float32)
+
+//go:noescape
+func addMomentsAVX2(x *float32, delta *float32, shift float32, n int) (c float32, cc float32)
+
+//go:noescape
+func normalizeAVX2(y *float32, x *float32, gain *float32, shift float32, r float32, n int)
+
+//go:noescape
+func rotateAVX2(a *float32, b *float32, cos *float32, sin *float32, n int)
+
+//go:noescape
+func conv1AVX2(y *float32, x *float32, past *float32, ldy int, ldx int, ldpast int, w *float32, n int, cols int)
+
+//go:noescape
+func scanIn1AVX2(step *float32, dt *float32, x *float32, lddt int, ldx int, bias *float32, n int, cols int)
+
+//go:noescape
+func scanOut1AVX2(dst *float32, y *float32, x *float32, z *float32, lddst int, ldx int, ldz int, skip *float32, n int, cols int)
+
+//go:noescape
+func conv2AVX2(y *float32, x *float32, past *float32, ldy int, ldx int, ldpast int, w *float32, n int, cols int)
+
+//go:noescape
+func scanIn2AVX2(step *float32, dt *float32, x *float32, lddt int, ldx int, bias *float32, n int, cols int)
+
+//go:noescape
+func scanOut2AVX2(dst *float32, y *float32, x *float32, z *float32, lddst int, ldx int, ldz int, skip *float32, n int, cols int)
 
 func fusedAVX2(n int) float32
 

@@ -2247,6 +2247,834 @@ loop:
 	VZEROUPPER
 	RET
 
+// func momentsAVX512(x *float32, shift float32, n int) (c float32, cc float32)
+// Requires: AVX, AVX512F
+TEXT ·momentsAVX512(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS shift+8(FP), Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+
+loop:
+	VMOVUPS       (AX), Z3
+	VSUBPS        Z0, Z3, Z3
+	VADDPS        Z3, Z1, Z1
+	VFMADD231PS   Z3, Z3, Z2
+	ADDQ          $+64, AX
+	DECQ          CX
+	JNZ           loop
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VADDPS        X0, X1, X1
+	VPERMILPS     $0x4e, X1, X0
+	VADDPS        X0, X1, X1
+	VPERMILPS     $0xb1, X1, X0
+	VADDPS        X0, X1, X1
+	VMOVSS        X1, c+24(FP)
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X0
+	VADDPS        X0, X2, X2
+	VPERMILPS     $0x4e, X2, X0
+	VADDPS        X0, X2, X2
+	VPERMILPS     $0xb1, X2, X0
+	VADDPS        X0, X2, X2
+	VMOVSS        X2, cc+28(FP)
+	VZEROUPPER
+	RET
+
+// func addMomentsAVX512(x *float32, delta *float32, shift float32, n int) (c float32, cc float32)
+// Requires: AVX, AVX512F
+TEXT ·addMomentsAVX512(SB), NOSPLIT, $0-40
+	MOVQ         x+0(FP), AX
+	MOVQ         delta+8(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS shift+16(FP), Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+
+loop:
+	VMOVUPS       (AX), Z3
+	VADDPS        (CX), Z3, Z3
+	VMOVUPS       Z3, (AX)
+	VSUBPS        Z0, Z3, Z3
+	VADDPS        Z3, Z1, Z1
+	VFMADD231PS   Z3, Z3, Z2
+	ADDQ          $+64, AX
+	ADDQ          $+64, CX
+	DECQ          DX
+	JNZ           loop
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VADDPS        X0, X1, X1
+	VPERMILPS     $0x4e, X1, X0
+	VADDPS        X0, X1, X1
+	VPERMILPS     $0xb1, X1, X0
+	VADDPS        X0, X1, X1
+	VMOVSS        X1, c+32(FP)
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X0
+	VADDPS        X0, X2, X2
+	VPERMILPS     $0x4e, X2, X0
+	VADDPS        X0, X2, X2
+	VPERMILPS     $0xb1, X2, X0
+	VADDPS        X0, X2, X2
+	VMOVSS        X2, cc+36(FP)
+	VZEROUPPER
+	RET
+
+// func normalizeAVX512(y *float32, x *float32, gain *float32, shift float32, r float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·normalizeAVX512(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         gain+16(FP), DX
+	MOVQ         n+32(FP), BX
+	VBROADCASTSS shift+24(FP), Z0
+	VBROADCASTSS r+28(FP), Z1
+
+loop:
+	VMOVUPS (CX), Z2
+	VSUBPS  Z0, Z2, Z2
+	VMULPS  Z1, Z2, Z2
+	VMULPS  (DX), Z2, Z2
+	VMOVUPS Z2, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	DECQ    BX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func rotateAVX512(a *float32, b *float32, cos *float32, sin *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·rotateAVX512(SB), NOSPLIT, $0-40
+	MOVQ a+0(FP), AX
+	MOVQ b+8(FP), CX
+	MOVQ cos+16(FP), DX
+	MOVQ sin+24(FP), BX
+	MOVQ n+32(FP), SI
+
+loop:
+	VMOVUPS     (AX), Z0
+	VMOVUPS     (CX), Z1
+	VMOVUPS     (DX), Z2
+	VMOVUPS     (BX), Z3
+	VMULPS      Z3, Z1, Z4
+	VMULPS      Z3, Z0, Z3
+	VFMSUB231PS Z2, Z0, Z4
+	VFMADD231PS Z2, Z1, Z3
+	VMOVUPS     Z4, (AX)
+	VMOVUPS     Z3, (CX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	DECQ        SI
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func conv1AVX512(y *float32, x *float32, past *float32, ldy int, ldx int, ldpast int, w *float32, n int, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·conv1AVX512(SB), NOSPLIT, $0-72
+	MOVQ      cols+64(FP), AX
+	MOVQ      $-1, CX
+	SHLXQ     AX, CX, CX
+	NOTQ      CX
+	KMOVW     CX, K1
+	MOVQ      y+0(FP), AX
+	MOVQ      ldy+24(FP), CX
+	SHLQ      $0x02, CX
+	MOVQ      x+8(FP), DX
+	MOVQ      ldx+32(FP), BX
+	SHLQ      $0x02, BX
+	MOVQ      past+16(FP), SI
+	MOVQ      ldpast+40(FP), DI
+	SHLQ      $0x02, DI
+	MOVQ      n+56(FP), R8
+	VMOVUPS   constc2d00000<>+0(SB), Z0
+	VMOVUPS   const42b20000<>+0(SB), Z1
+	MOVQ      w+48(FP), R9
+	VMOVUPS.Z (SI), K1, Z2
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z3
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z4
+	ADDQ      DI, SI
+
+token:
+	VMOVUPS.Z    (DX), K1, Z5
+	VMOVUPS      1024(R9), Z6
+	VFMADD231PS  (R9), Z2, Z6
+	VFMADD231PS  256(R9), Z3, Z6
+	VFMADD231PS  512(R9), Z4, Z6
+	VFMADD231PS  768(R9), Z5, Z6
+	VMOVAPS      Z3, Z2
+	VMOVAPS      Z4, Z3
+	VMOVAPS      Z5, Z4
+	VXORPS       const80000000<>+0(SB), Z6, Z5
+	VMAXPS       Z5, Z0, Z5
+	VMINPS       Z5, Z1, Z5
+	VMULPS       const3fb8aa3b<>+0(SB), Z5, Z7
+	VRNDSCALEPS  $0x08, Z7, Z7
+	VFNMADD231PS const3f318000<>+0(SB), Z7, Z5
+	VFNMADD231PS constb95e8083<>+0(SB), Z7, Z5
+	VMOVUPS      const39506967<>+0(SB), Z8
+	VFMADD213PS  const3ab743ce<>+0(SB), Z5, Z8
+	VFMADD213PS  const3c088908<>+0(SB), Z5, Z8
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Z5, Z8
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Z5, Z8
+	VFMADD213PS  const3f000000<>+0(SB), Z5, Z8
+	VMULPS       Z5, Z5, Z9
+	VFMADD213PS  Z5, Z9, Z8
+	VADDPS       const3f800000<>+0(SB), Z8, Z8
+	VSCALEFPS    Z7, Z8, Z8
+	VADDPS       const3f800000<>+0(SB), Z8, Z8
+	VDIVPS       Z8, Z6, Z8
+	VMOVUPS      Z8, K1, (AX)
+	ADDQ         CX, AX
+	ADDQ         BX, DX
+	DECQ         R8
+	JNZ          token
+	VZEROUPPER
+	RET
+
+// func scanIn1AVX512(step *float32, dt *float32, x *float32, lddt int, ldx int, bias *float32, n int, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·scanIn1AVX512(SB), NOSPLIT, $0-64
+	MOVQ    cols+56(FP), AX
+	MOVQ    $-1, CX
+	SHLXQ   AX, CX, CX
+	NOTQ    CX
+	KMOVW   CX, K1
+	MOVQ    dt+8(FP), AX
+	MOVQ    lddt+24(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    x+16(FP), DX
+	MOVQ    ldx+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    n+48(FP), SI
+	VMOVUPS constc2d00000<>+0(SB), Z0
+	VMOVUPS const42b20000<>+0(SB), Z1
+	MOVQ    step+0(FP), DI
+	MOVQ    bias+40(FP), R8
+
+token:
+	VMOVUPS.Z    (AX), K1, Z2
+	VADDPS       (R8), Z2, Z2
+	VORPS        const80000000<>+0(SB), Z2, Z3
+	VMAXPS       Z3, Z0, Z3
+	VMINPS       Z3, Z1, Z3
+	VMULPS       const3fb8aa3b<>+0(SB), Z3, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VFNMADD231PS const3f318000<>+0(SB), Z5, Z3
+	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z3
+	VMOVUPS      const39506967<>+0(SB), Z6
+	VFMADD213PS  const3ab743ce<>+0(SB), Z3, Z6
+	VFMADD213PS  const3c088908<>+0(SB), Z3, Z6
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Z3, Z6
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Z3, Z6
+	VFMADD213PS  const3f000000<>+0(SB), Z3, Z6
+	VMULPS       Z3, Z3, Z7
+	VFMADD213PS  Z3, Z7, Z6
+	VADDPS       const3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS    Z5, Z6, Z6
+	VMOVUPS      constbb5568f7<>+0(SB), Z3
+	VFMADD213PS  const3ca31458<>+0(SB), Z6, Z3
+	VFMADD213PS  constbd69bc27<>+0(SB), Z6, Z3
+	VFMADD213PS  const3dd96151<>+0(SB), Z6, Z3
+	VFMADD213PS  constbe1ccb21<>+0(SB), Z6, Z3
+	VFMADD213PS  const3e498101<>+0(SB), Z6, Z3
+	VFMADD213PS  constbe7f88e1<>+0(SB), Z6, Z3
+	VFMADD213PS  const3eaaa64e<>+0(SB), Z6, Z3
+	VFMADD213PS  constbeffffe0<>+0(SB), Z6, Z3
+	VFMADD213PS  const3f800000<>+0(SB), Z6, Z3
+	VPXORD       Z4, Z4, Z4
+	VMAXPS       Z2, Z4, Z4
+	VFMADD231PS  Z3, Z6, Z4
+	VMOVUPS      Z4, (DI)
+	VMOVUPS.Z    (DX), K1, Z2
+	VMULPS       Z2, Z4, Z4
+	VMOVUPS      Z4, 8192(DI)
+	ADDQ         $+256, DI
+	ADDQ         CX, AX
+	ADDQ         BX, DX
+	DECQ         SI
+	JNZ          token
+	VZEROUPPER
+	RET
+
+// func scanOut1AVX512(dst *float32, y *float32, x *float32, z *float32, lddst int, ldx int, ldz int, skip *float32, n int, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·scanOut1AVX512(SB), NOSPLIT, $0-80
+	MOVQ    cols+72(FP), AX
+	MOVQ    $-1, CX
+	SHLXQ   AX, CX, CX
+	NOTQ    CX
+	KMOVW   CX, K1
+	MOVQ    dst+0(FP), AX
+	MOVQ    lddst+32(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    x+16(FP), DX
+	MOVQ    ldx+40(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    z+24(FP), SI
+	MOVQ    ldz+48(FP), DI
+	SHLQ    $0x02, DI
+	MOVQ    n+64(FP), R8
+	VMOVUPS constc2d00000<>+0(SB), Z0
+	VMOVUPS const42b20000<>+0(SB), Z1
+	MOVQ    y+8(FP), R9
+	MOVQ    skip+56(FP), R10
+
+token:
+	VMOVUPS     (R9), Z2
+	TESTQ       R10, R10
+	JZ          noSkip0
+	VMOVUPS.Z   (DX), K1, Z3
+	VFMADD231PS (R10), Z3, Z2
+
+noSkip0:
+	TESTQ        SI, SI
+	JZ           noGate0
+	VMOVUPS.Z    (SI), K1, Z3
+	VXORPS       const80000000<>+0(SB), Z3, Z4
+	VMAXPS       Z4, Z0, Z4
+	VMINPS       Z4, Z1, Z4
+	VMULPS       const3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VFNMADD231PS const3f318000<>+0(SB), Z5, Z4
+	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z4
+	VMOVUPS      const39506967<>+0(SB), Z6
+	VFMADD213PS  const3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS  const3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS  const3f000000<>+0(SB), Z4, Z6
+	VMULPS       Z4, Z4, Z7
+	VFMADD213PS  Z4, Z7, Z6
+	VADDPS       const3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS    Z5, Z6, Z6
+	VADDPS       const3f800000<>+0(SB), Z6, Z6
+	VDIVPS       Z6, Z3, Z6
+	VMULPS       Z6, Z2, Z2
+
+noGate0:
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    $+256, R9
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	ADDQ    DI, SI
+	DECQ    R8
+	JNZ     token
+	VZEROUPPER
+	RET
+
+// func conv4AVX512(y *float32, x *float32, past *float32, ldy int, ldx int, ldpast int, w *float32, n int, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·conv4AVX512(SB), NOSPLIT, $0-72
+	MOVQ      cols+64(FP), AX
+	MOVQ      $-1, CX
+	SHLXQ     AX, CX, CX
+	NOTQ      CX
+	KMOVW     CX, K1
+	MOVQ      y+0(FP), AX
+	MOVQ      ldy+24(FP), CX
+	SHLQ      $0x02, CX
+	MOVQ      x+8(FP), DX
+	MOVQ      ldx+32(FP), BX
+	SHLQ      $0x02, BX
+	MOVQ      past+16(FP), SI
+	MOVQ      ldpast+40(FP), DI
+	SHLQ      $0x02, DI
+	MOVQ      n+56(FP), R8
+	VMOVUPS   constc2d00000<>+0(SB), Z0
+	VMOVUPS   const42b20000<>+0(SB), Z1
+	MOVQ      w+48(FP), R9
+	VMOVUPS.Z (SI), K1, Z2
+	VMOVUPS.Z 64(SI), K1, Z3
+	VMOVUPS.Z 128(SI), K1, Z4
+	VMOVUPS.Z 192(SI), K1, Z5
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z6
+	VMOVUPS.Z 64(SI), K1, Z7
+	VMOVUPS.Z 128(SI), K1, Z8
+	VMOVUPS.Z 192(SI), K1, Z9
+	ADDQ      DI, SI
+	VMOVUPS.Z (SI), K1, Z10
+	VMOVUPS.Z 64(SI), K1, Z11
+	VMOVUPS.Z 128(SI), K1, Z12
+	VMOVUPS.Z 192(SI), K1, Z13
+	ADDQ      DI, SI
+
+token:
+	VMOVUPS.Z    (DX), K1, Z14
+	VMOVUPS      1024(R9), Z15
+	VFMADD231PS  (R9), Z2, Z15
+	VFMADD231PS  256(R9), Z6, Z15
+	VFMADD231PS  512(R9), Z10, Z15
+	VFMADD231PS  768(R9), Z14, Z15
+	VMOVAPS      Z6, Z2
+	VMOVAPS      Z10, Z6
+	VMOVAPS      Z14, Z10
+	VXORPS       const80000000<>+0(SB), Z15, Z14
+	VMAXPS       Z14, Z0, Z14
+	VMINPS       Z14, Z1, Z14
+	VMULPS       const3fb8aa3b<>+0(SB), Z14, Z16
+	VRNDSCALEPS  $0x08, Z16, Z16
+	VFNMADD231PS const3f318000<>+0(SB), Z16, Z14
+	VFNMADD231PS constb95e8083<>+0(SB), Z16, Z14
+	VMOVUPS      const39506967<>+0(SB), Z17
+	VFMADD213PS  const3ab743ce<>+0(SB), Z14, Z17
+	VFMADD213PS  const3c088908<>+0(SB), Z14, Z17
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Z14, Z17
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Z14, Z17
+	VFMADD213PS  const3f000000<>+0(SB), Z14, Z17
+	VMULPS       Z14, Z14, Z18
+	VFMADD213PS  Z14, Z18, Z17
+	VADDPS       const3f800000<>+0(SB), Z17, Z17
+	VSCALEFPS    Z16, Z17, Z17
+	VADDPS       const3f800000<>+0(SB), Z17, Z17
+	VDIVPS       Z17, Z15, Z17
+	VMOVUPS      Z17, K1, (AX)
+	VMOVUPS.Z    64(DX), K1, Z14
+	VMOVUPS      1088(R9), Z15
+	VFMADD231PS  64(R9), Z3, Z15
+	VFMADD231PS  320(R9), Z7, Z15
+	VFMADD231PS  576(R9), Z11, Z15
+	VFMADD231PS  832(R9), Z14, Z15
+	VMOVAPS      Z7, Z3
+	VMOVAPS      Z11, Z7
+	VMOVAPS      Z14, Z11
+	VXORPS       const80000000<>+0(SB), Z15, Z14
+	VMAXPS       Z14, Z0, Z14
+	VMINPS       Z14, Z1, Z14
+	VMULPS       const3fb8aa3b<>+0(SB), Z14, Z16
+	VRNDSCALEPS  $0x08, Z16, Z16
+	VFNMADD231PS const3f318000<>+0(SB), Z16, Z14
+	VFNMADD231PS constb95e8083<>+0(SB), Z16, Z14
+	VMOVUPS      const39506967<>+0(SB), Z17
+	VFMADD213PS  const3ab743ce<>+0(SB), Z14, Z17
+	VFMADD213PS  const3c088908<>+0(SB), Z14, Z17
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Z14, Z17
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Z14, Z17
+	VFMADD213PS  const3f000000<>+0(SB), Z14, Z17
+	VMULPS       Z14, Z14, Z18
+	VFMADD213PS  Z14, Z18, Z17
+	VADDPS       const3f800000<>+0(SB), Z17, Z17
+	VSCALEFPS    Z16, Z17, Z17
+	VADDPS       const3f800000<>+0(SB), Z17, Z17
+	VDIVPS       Z17, Z15, Z17
+	VMOVUPS      Z17, K1, 64(AX)
+	VMOVUPS.Z    128(DX), K1, Z14
+	VMOVUPS      1152(R9), Z15
+	VFMADD231PS  128(R9), Z4, Z15
+	VFMADD231PS  384(R9), Z8, Z15
+	VFMADD231PS  640(R9), Z12, Z15
+	VFMADD231PS  896(R9), Z14, Z15
+	VMOVAPS      Z8, Z4
+	VMOVAPS      Z12, Z8
+	VMOVAPS      Z14, Z12
+	VXORPS       const80000000<>+0(SB), Z15, Z14
+	VMAXPS       Z14, Z0, Z14
+	VMINPS       Z14, Z1, Z14
+	VMULPS       const3fb8aa3b<>+0(SB), Z14, Z16
+	VRNDSCALEPS  $0x08, Z16, Z16
+	VFNMADD231PS const3f318000<>+0(SB), Z16, Z14
+	VFNMADD231PS constb95e8083<>+0(SB), Z16, Z14
+	VMOVUPS      const39506967<>+0(SB), Z17
+	VFMADD213PS  const3ab743ce<>+0(SB), Z14, Z17
+	VFMADD213PS  const3c088908<>+0(SB), Z14, Z17
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Z14, Z17
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Z14, Z17
+	VFMADD213PS  const3f000000<>+0(SB), Z14, Z17
+	VMULPS       Z14, Z14, Z18
+	VFMADD213PS  Z14, Z18, Z17
+	VADDPS       const3f800000<>+0(SB), Z17, Z17
+	VSCALEFPS    Z16, Z17, Z17
+	VADDPS       const3f800000<>+0(SB), Z17, Z17
+	VDIVPS       Z17, Z15, Z17
+	VMOVUPS      Z17, K1, 128(AX)
+	VMOVUPS.Z    192(DX), K1, Z14
+	VMOVUPS      1216(R9), Z15
+	VFMADD231PS  192(R9), Z5, Z15
+	VFMADD231PS  448(R9), Z9, Z15
+	VFMADD231PS  704(R9), Z13, Z15
+	VFMADD231PS  960(R9), Z14, Z15
+	VMOVAPS      Z9, Z5
+	VMOVAPS      Z13, Z9
+	VMOVAPS      Z14, Z13
+	VXORPS       const80000000<>+0(SB), Z15, Z14
+	VMAXPS       Z14, Z0, Z14
+	VMINPS       Z14, Z1, Z14
+	VMULPS       const3fb8aa3b<>+0(SB), Z14, Z16
+	VRNDSCALEPS  $0x08, Z16, Z16
+	VFNMADD231PS const3f318000<>+0(SB), Z16, Z14
+	VFNMADD231PS constb95e8083<>+0(SB), Z16, Z14
+	VMOVUPS      const39506967<>+0(SB), Z17
+	VFMADD213PS  const3ab743ce<>+0(SB), Z14, Z17
+	VFMADD213PS  const3c088908<>+0(SB), Z14, Z17
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Z14, Z17
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Z14, Z17
+	VFMADD213PS  const3f000000<>+0(SB), Z14, Z17
+	VMULPS       Z14, Z14, Z18
+	VFMADD213PS  Z14, Z18, Z17
+	VADDPS       const3f800000<>+0(SB), Z17, Z17
+	VSCALEFPS    Z16, Z17, Z17
+	VADDPS       const3f800000<>+0(SB), Z17, Z17
+	VDIVPS       Z17, Z15, Z17
+	VMOVUPS      Z17, K1, 192(AX)
+	ADDQ         CX, AX
+	ADDQ         BX, DX
+	DECQ         R8
+	JNZ          token
+	VZEROUPPER
+	RET
+
+// func scanIn4AVX512(step *float32, dt *float32, x *float32, lddt int, ldx int, bias *float32, n int, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·scanIn4AVX512(SB), NOSPLIT, $0-64
+	MOVQ    cols+56(FP), AX
+	MOVQ    $-1, CX
+	SHLXQ   AX, CX, CX
+	NOTQ    CX
+	KMOVW   CX, K1
+	MOVQ    dt+8(FP), AX
+	MOVQ    lddt+24(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    x+16(FP), DX
+	MOVQ    ldx+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    n+48(FP), SI
+	VMOVUPS constc2d00000<>+0(SB), Z0
+	VMOVUPS const42b20000<>+0(SB), Z1
+	MOVQ    step+0(FP), DI
+	MOVQ    bias+40(FP), R8
+
+token:
+	VMOVUPS.Z    (AX), K1, Z2
+	VADDPS       (R8), Z2, Z2
+	VORPS        const80000000<>+0(SB), Z2, Z3
+	VMAXPS       Z3, Z0, Z3
+	VMINPS       Z3, Z1, Z3
+	VMULPS       const3fb8aa3b<>+0(SB), Z3, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VFNMADD231PS const3f318000<>+0(SB), Z5, Z3
+	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z3
+	VMOVUPS      const39506967<>+0(SB), Z6
+	VFMADD213PS  const3ab743ce<>+0(SB), Z3, Z6
+	VFMADD213PS  const3c088908<>+0(SB), Z3, Z6
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Z3, Z6
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Z3, Z6
+	VFMADD213PS  const3f000000<>+0(SB), Z3, Z6
+	VMULPS       Z3, Z3, Z7
+	VFMADD213PS  Z3, Z7, Z6
+	VADDPS       const3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS    Z5, Z6, Z6
+	VMOVUPS      constbb5568f7<>+0(SB), Z3
+	VFMADD213PS  const3ca31458<>+0(SB), Z6, Z3
+	VFMADD213PS  constbd69bc27<>+0(SB), Z6, Z3
+	VFMADD213PS  const3dd96151<>+0(SB), Z6, Z3
+	VFMADD213PS  constbe1ccb21<>+0(SB), Z6, Z3
+	VFMADD213PS  const3e498101<>+0(SB), Z6, Z3
+	VFMADD213PS  constbe7f88e1<>+0(SB), Z6, Z3
+	VFMADD213PS  const3eaaa64e<>+0(SB), Z6, Z3
+	VFMADD213PS  constbeffffe0<>+0(SB), Z6, Z3
+	VFMADD213PS  const3f800000<>+0(SB), Z6, Z3
+	VPXORD       Z4, Z4, Z4
+	VMAXPS       Z2, Z4, Z4
+	VFMADD231PS  Z3, Z6, Z4
+	VMOVUPS      Z4, (DI)
+	VMOVUPS.Z    (DX), K1, Z2
+	VMULPS       Z2, Z4, Z4
+	VMOVUPS      Z4, 8192(DI)
+	VMOVUPS.Z    64(AX), K1, Z2
+	VADDPS       64(R8), Z2, Z2
+	VORPS        const80000000<>+0(SB), Z2, Z3
+	VMAXPS       Z3, Z0, Z3
+	VMINPS       Z3, Z1, Z3
+	VMULPS       const3fb8aa3b<>+0(SB), Z3, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VFNMADD231PS const3f318000<>+0(SB), Z5, Z3
+	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z3
+	VMOVUPS      const39506967<>+0(SB), Z6
+	VFMADD213PS  const3ab743ce<>+0(SB), Z3, Z6
+	VFMADD213PS  const3c088908<>+0(SB), Z3, Z6
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Z3, Z6
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Z3, Z6
+	VFMADD213PS  const3f000000<>+0(SB), Z3, Z6
+	VMULPS       Z3, Z3, Z7
+	VFMADD213PS  Z3, Z7, Z6
+	VADDPS       const3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS    Z5, Z6, Z6
+	VMOVUPS      constbb5568f7<>+0(SB), Z3
+	VFMADD213PS  const3ca31458<>+0(SB), Z6, Z3
+	VFMADD213PS  constbd69bc27<>+0(SB), Z6, Z3
+	VFMADD213PS  const3dd96151<>+0(SB), Z6, Z3
+	VFMADD213PS  constbe1ccb21<>+0(SB), Z6, Z3
+	VFMADD213PS  const3e498101<>+0(SB), Z6, Z3
+	VFMADD213PS  constbe7f88e1<>+0(SB), Z6, Z3
+	VFMADD213PS  const3eaaa64e<>+0(SB), Z6, Z3
+	VFMADD213PS  constbeffffe0<>+0(SB), Z6, Z3
+	VFMADD213PS  const3f800000<>+0(SB), Z6, Z3
+	VPXORD       Z8, Z8, Z8
+	VMAXPS       Z2, Z8, Z8
+	VFMADD231PS  Z3, Z6, Z8
+	VMOVUPS      Z8, 64(DI)
+	VMOVUPS.Z    64(DX), K1, Z2
+	VMULPS       Z2, Z8, Z8
+	VMOVUPS      Z8, 8256(DI)
+	VMOVUPS.Z    128(AX), K1, Z2
+	VADDPS       128(R8), Z2, Z2
+	VORPS        const80000000<>+0(SB), Z2, Z3
+	VMAXPS       Z3, Z0, Z3
+	VMINPS       Z3, Z1, Z3
+	VMULPS       const3fb8aa3b<>+0(SB), Z3, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VFNMADD231PS const3f318000<>+0(SB), Z5, Z3
+	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z3
+	VMOVUPS      const39506967<>+0(SB), Z6
+	VFMADD213PS  const3ab743ce<>+0(SB), Z3, Z6
+	VFMADD213PS  const3c088908<>+0(SB), Z3, Z6
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Z3, Z6
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Z3, Z6
+	VFMADD213PS  const3f000000<>+0(SB), Z3, Z6
+	VMULPS       Z3, Z3, Z7
+	VFMADD213PS  Z3, Z7, Z6
+	VADDPS       const3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS    Z5, Z6, Z6
+	VMOVUPS      constbb5568f7<>+0(SB), Z3
+	VFMADD213PS  const3ca31458<>+0(SB), Z6, Z3
+	VFMADD213PS  constbd69bc27<>+0(SB), Z6, Z3
+	VFMADD213PS  const3dd96151<>+0(SB), Z6, Z3
+	VFMADD213PS  constbe1ccb21<>+0(SB), Z6, Z3
+	VFMADD213PS  const3e498101<>+0(SB), Z6, Z3
+	VFMADD213PS  constbe7f88e1<>+0(SB), Z6, Z3
+	VFMADD213PS  const3eaaa64e<>+0(SB), Z6, Z3
+	VFMADD213PS  constbeffffe0<>+0(SB), Z6, Z3
+	VFMADD213PS  const3f800000<>+0(SB), Z6, Z3
+	VPXORD       Z9, Z9, Z9
+	VMAXPS       Z2, Z9, Z9
+	VFMADD231PS  Z3, Z6, Z9
+	VMOVUPS      Z9, 128(DI)
+	VMOVUPS.Z    128(DX), K1, Z2
+	VMULPS       Z2, Z9, Z9
+	VMOVUPS      Z9, 8320(DI)
+	VMOVUPS.Z    192(AX), K1, Z2
+	VADDPS       192(R8), Z2, Z2
+	VORPS        const80000000<>+0(SB), Z2, Z3
+	VMAXPS       Z3, Z0, Z3
+	VMINPS       Z3, Z1, Z3
+	VMULPS       const3fb8aa3b<>+0(SB), Z3, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VFNMADD231PS const3f318000<>+0(SB), Z5, Z3
+	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z3
+	VMOVUPS      const39506967<>+0(SB), Z6
+	VFMADD213PS  const3ab743ce<>+0(SB), Z3, Z6
+	VFMADD213PS  const3c088908<>+0(SB), Z3, Z6
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Z3, Z6
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Z3, Z6
+	VFMADD213PS  const3f000000<>+0(SB), Z3, Z6
+	VMULPS       Z3, Z3, Z7
+	VFMADD213PS  Z3, Z7, Z6
+	VADDPS       const3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS    Z5, Z6, Z6
+	VMOVUPS      constbb5568f7<>+0(SB), Z3
+	VFMADD213PS  const3ca31458<>+0(SB), Z6, Z3
+	VFMADD213PS  constbd69bc27<>+0(SB), Z6, Z3
+	VFMADD213PS  const3dd96151<>+0(SB), Z6, Z3
+	VFMADD213PS  constbe1ccb21<>+0(SB), Z6, Z3
+	VFMADD213PS  const3e498101<>+0(SB), Z6, Z3
+	VFMADD213PS  constbe7f88e1<>+0(SB), Z6, Z3
+	VFMADD213PS  const3eaaa64e<>+0(SB), Z6, Z3
+	VFMADD213PS  constbeffffe0<>+0(SB), Z6, Z3
+	VFMADD213PS  const3f800000<>+0(SB), Z6, Z3
+	VPXORD       Z10, Z10, Z10
+	VMAXPS       Z2, Z10, Z10
+	VFMADD231PS  Z3, Z6, Z10
+	VMOVUPS      Z10, 192(DI)
+	VMOVUPS.Z    192(DX), K1, Z2
+	VMULPS       Z2, Z10, Z10
+	VMOVUPS      Z10, 8384(DI)
+	ADDQ         $+256, DI
+	ADDQ         CX, AX
+	ADDQ         BX, DX
+	DECQ         SI
+	JNZ          token
+	VZEROUPPER
+	RET
+
+// func scanOut4AVX512(dst *float32, y *float32, x *float32, z *float32, lddst int, ldx int, ldz int, skip *float32, n int, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·scanOut4AVX512(SB), NOSPLIT, $0-80
+	MOVQ    cols+72(FP), AX
+	MOVQ    $-1, CX
+	SHLXQ   AX, CX, CX
+	NOTQ    CX
+	KMOVW   CX, K1
+	MOVQ    dst+0(FP), AX
+	MOVQ    lddst+32(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    x+16(FP), DX
+	MOVQ    ldx+40(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    z+24(FP), SI
+	MOVQ    ldz+48(FP), DI
+	SHLQ    $0x02, DI
+	MOVQ    n+64(FP), R8
+	VMOVUPS constc2d00000<>+0(SB), Z0
+	VMOVUPS const42b20000<>+0(SB), Z1
+	MOVQ    y+8(FP), R9
+	MOVQ    skip+56(FP), R10
+
+token:
+	VMOVUPS     (R9), Z2
+	TESTQ       R10, R10
+	JZ          noSkip0
+	VMOVUPS.Z   (DX), K1, Z3
+	VFMADD231PS (R10), Z3, Z2
+
+noSkip0:
+	TESTQ        SI, SI
+	JZ           noGate0
+	VMOVUPS.Z    (SI), K1, Z3
+	VXORPS       const80000000<>+0(SB), Z3, Z4
+	VMAXPS       Z4, Z0, Z4
+	VMINPS       Z4, Z1, Z4
+	VMULPS       const3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VFNMADD231PS const3f318000<>+0(SB), Z5, Z4
+	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z4
+	VMOVUPS      const39506967<>+0(SB), Z6
+	VFMADD213PS  const3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS  const3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS  const3f000000<>+0(SB), Z4, Z6
+	VMULPS       Z4, Z4, Z7
+	VFMADD213PS  Z4, Z7, Z6
+	VADDPS       const3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS    Z5, Z6, Z6
+	VADDPS       const3f800000<>+0(SB), Z6, Z6
+	VDIVPS       Z6, Z3, Z6
+	VMULPS       Z6, Z2, Z2
+
+noGate0:
+	VMOVUPS     Z2, K1, (AX)
+	VMOVUPS     64(R9), Z2
+	TESTQ       R10, R10
+	JZ          noSkip1
+	VMOVUPS.Z   64(DX), K1, Z3
+	VFMADD231PS 64(R10), Z3, Z2
+
+noSkip1:
+	TESTQ        SI, SI
+	JZ           noGate1
+	VMOVUPS.Z    64(SI), K1, Z3
+	VXORPS       const80000000<>+0(SB), Z3, Z4
+	VMAXPS       Z4, Z0, Z4
+	VMINPS       Z4, Z1, Z4
+	VMULPS       const3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VFNMADD231PS const3f318000<>+0(SB), Z5, Z4
+	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z4
+	VMOVUPS      const39506967<>+0(SB), Z6
+	VFMADD213PS  const3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS  const3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS  const3f000000<>+0(SB), Z4, Z6
+	VMULPS       Z4, Z4, Z7
+	VFMADD213PS  Z4, Z7, Z6
+	VADDPS       const3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS    Z5, Z6, Z6
+	VADDPS       const3f800000<>+0(SB), Z6, Z6
+	VDIVPS       Z6, Z3, Z6
+	VMULPS       Z6, Z2, Z2
+
+noGate1:
+	VMOVUPS     Z2, K1, 64(AX)
+	VMOVUPS     128(R9), Z2
+	TESTQ       R10, R10
+	JZ          noSkip2
+	VMOVUPS.Z   128(DX), K1, Z3
+	VFMADD231PS 128(R10), Z3, Z2
+
+noSkip2:
+	TESTQ        SI, SI
+	JZ           noGate2
+	VMOVUPS.Z    128(SI), K1, Z3
+	VXORPS       const80000000<>+0(SB), Z3, Z4
+	VMAXPS       Z4, Z0, Z4
+	VMINPS       Z4, Z1, Z4
+	VMULPS       const3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VFNMADD231PS const3f318000<>+0(SB), Z5, Z4
+	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z4
+	VMOVUPS      const39506967<>+0(SB), Z6
+	VFMADD213PS  const3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS  const3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS  const3f000000<>+0(SB), Z4, Z6
+	VMULPS       Z4, Z4, Z7
+	VFMADD213PS  Z4, Z7, Z6
+	VADDPS       const3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS    Z5, Z6, Z6
+	VADDPS       const3f800000<>+0(SB), Z6, Z6
+	VDIVPS       Z6, Z3, Z6
+	VMULPS       Z6, Z2, Z2
+
+noGate2:
+	VMOVUPS     Z2, K1, 128(AX)
+	VMOVUPS     192(R9), Z2
+	TESTQ       R10, R10
+	JZ          noSkip3
+	VMOVUPS.Z   192(DX), K1, Z3
+	VFMADD231PS 192(R10), Z3, Z2
+
+noSkip3:
+	TESTQ        SI, SI
+	JZ           noGate3
+	VMOVUPS.Z    192(SI), K1, Z3
+	VXORPS       const80000000<>+0(SB), Z3, Z4
+	VMAXPS       Z4, Z0, Z4
+	VMINPS       Z4, Z1, Z4
+	VMULPS       const3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VFNMADD231PS const3f318000<>+0(SB), Z5, Z4
+	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z4
+	VMOVUPS      const39506967<>+0(SB), Z6
+	VFMADD213PS  const3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS  const3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS  const3f000000<>+0(SB), Z4, Z6
+	VMULPS       Z4, Z4, Z7
+	VFMADD213PS  Z4, Z7, Z6
+	VADDPS       const3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS    Z5, Z6, Z6
+	VADDPS       const3f800000<>+0(SB), Z6, Z6
+	VDIVPS       Z6, Z3, Z6
+	VMULPS       Z6, Z2, Z2
+
+noGate3:
+	VMOVUPS Z2, K1, 192(AX)
+	ADDQ    $+256, R9
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	ADDQ    DI, SI
+	DECQ    R8
+	JNZ     token
+	VZEROUPPER
+	RET
+
 // func fusedAVX512(n int) float32
 // Requires: AVX, AVX512F
 TEXT ·fusedAVX512(SB), NOSPLIT, $0-12
@@ -3701,6 +4529,666 @@ loop:
 	VPERMILPS    $0xb1, X3, X0
 	VADDPS       X0, X3, X3
 	VMOVSS       X3, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func momentsAVX2(x *float32, shift float32, n int) (c float32, cc float32)
+// Requires: AVX, FMA3
+TEXT ·momentsAVX2(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS shift+8(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+
+loop:
+	VMOVUPS      (AX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VADDPS       Y3, Y1, Y1
+	VFMADD231PS  Y3, Y3, Y2
+	ADDQ         $+32, AX
+	DECQ         CX
+	JNZ          loop
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0x4e, X1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X1
+	VMOVSS       X1, c+24(FP)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X2
+	VPERMILPS    $0x4e, X2, X0
+	VADDPS       X0, X2, X2
+	VPERMILPS    $0xb1, X2, X0
+	VADDPS       X0, X2, X2
+	VMOVSS       X2, cc+28(FP)
+	VZEROUPPER
+	RET
+
+// func addMomentsAVX2(x *float32, delta *float32, shift float32, n int) (c float32, cc float32)
+// Requires: AVX, FMA3
+TEXT ·addMomentsAVX2(SB), NOSPLIT, $0-40
+	MOVQ         x+0(FP), AX
+	MOVQ         delta+8(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS shift+16(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+
+loop:
+	VMOVUPS      (AX), Y3
+	VADDPS       (CX), Y3, Y3
+	VMOVUPS      Y3, (AX)
+	VSUBPS       Y0, Y3, Y3
+	VADDPS       Y3, Y1, Y1
+	VFMADD231PS  Y3, Y3, Y2
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	DECQ         DX
+	JNZ          loop
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0x4e, X1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X1
+	VMOVSS       X1, c+32(FP)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X2
+	VPERMILPS    $0x4e, X2, X0
+	VADDPS       X0, X2, X2
+	VPERMILPS    $0xb1, X2, X0
+	VADDPS       X0, X2, X2
+	VMOVSS       X2, cc+36(FP)
+	VZEROUPPER
+	RET
+
+// func normalizeAVX2(y *float32, x *float32, gain *float32, shift float32, r float32, n int)
+// Requires: AVX
+TEXT ·normalizeAVX2(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         gain+16(FP), DX
+	MOVQ         n+32(FP), BX
+	VBROADCASTSS shift+24(FP), Y0
+	VBROADCASTSS r+28(FP), Y1
+
+loop:
+	VMOVUPS (CX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y1, Y2, Y2
+	VMULPS  (DX), Y2, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	DECQ    BX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func rotateAVX2(a *float32, b *float32, cos *float32, sin *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·rotateAVX2(SB), NOSPLIT, $0-40
+	MOVQ a+0(FP), AX
+	MOVQ b+8(FP), CX
+	MOVQ cos+16(FP), DX
+	MOVQ sin+24(FP), BX
+	MOVQ n+32(FP), SI
+
+loop:
+	VMOVUPS     (AX), Y0
+	VMOVUPS     (CX), Y1
+	VMOVUPS     (DX), Y2
+	VMOVUPS     (BX), Y3
+	VMULPS      Y3, Y1, Y4
+	VMULPS      Y3, Y0, Y3
+	VFMSUB231PS Y2, Y0, Y4
+	VFMADD231PS Y2, Y1, Y3
+	VMOVUPS     Y4, (AX)
+	VMOVUPS     Y3, (CX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	DECQ        SI
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func conv1AVX2(y *float32, x *float32, past *float32, ldy int, ldx int, ldpast int, w *float32, n int, cols int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·conv1AVX2(SB), NOSPLIT, $0-72
+	MOVQ    y+0(FP), AX
+	MOVQ    ldy+24(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    x+8(FP), DX
+	MOVQ    ldx+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    past+16(FP), SI
+	MOVQ    ldpast+40(FP), DI
+	SHLQ    $0x02, DI
+	MOVQ    n+56(FP), R8
+	VMOVUPS constc2d00000<>+0(SB), Y0
+	VMOVUPS const42b20000<>+0(SB), Y1
+	MOVQ    w+48(FP), R9
+	VMOVUPS (SI), Y2
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y3
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y4
+	ADDQ    DI, SI
+
+token:
+	VMOVUPS      (DX), Y5
+	VMOVUPS      1024(R9), Y6
+	VFMADD231PS  (R9), Y2, Y6
+	VFMADD231PS  256(R9), Y3, Y6
+	VFMADD231PS  512(R9), Y4, Y6
+	VFMADD231PS  768(R9), Y5, Y6
+	VMOVAPS      Y3, Y2
+	VMOVAPS      Y4, Y3
+	VMOVAPS      Y5, Y4
+	VXORPS       const80000000<>+0(SB), Y6, Y5
+	VMAXPS       Y5, Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMULPS       const3fb8aa3b<>+0(SB), Y5, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y5
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y5
+	VMOVUPS      const39506967<>+0(SB), Y8
+	VFMADD213PS  const3ab743ce<>+0(SB), Y5, Y8
+	VFMADD213PS  const3c088908<>+0(SB), Y5, Y8
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Y5, Y8
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Y5, Y8
+	VFMADD213PS  const3f000000<>+0(SB), Y5, Y8
+	VMULPS       Y5, Y5, Y9
+	VFMADD213PS  Y5, Y9, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y7, Y5
+	VPSRAD       $0x01, Y5, Y7
+	VPSUBD       Y7, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y8, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VDIVPS       Y8, Y6, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         CX, AX
+	ADDQ         BX, DX
+	DECQ         R8
+	JNZ          token
+	VZEROUPPER
+	RET
+
+// func scanIn1AVX2(step *float32, dt *float32, x *float32, lddt int, ldx int, bias *float32, n int, cols int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·scanIn1AVX2(SB), NOSPLIT, $0-64
+	MOVQ    dt+8(FP), AX
+	MOVQ    lddt+24(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    x+16(FP), DX
+	MOVQ    ldx+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    n+48(FP), SI
+	VMOVUPS constc2d00000<>+0(SB), Y0
+	VMOVUPS const42b20000<>+0(SB), Y1
+	MOVQ    step+0(FP), DI
+	MOVQ    bias+40(FP), R8
+
+token:
+	VMOVUPS      (AX), Y2
+	VADDPS       (R8), Y2, Y2
+	VORPS        const80000000<>+0(SB), Y2, Y3
+	VMAXPS       Y3, Y0, Y3
+	VMINPS       Y3, Y1, Y3
+	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
+	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
+	VMOVUPS      const39506967<>+0(SB), Y5
+	VFMADD213PS  const3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  const3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  const3f000000<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VFMADD213PS  Y3, Y6, Y5
+	VADDPS       const3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y4, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y5
+	VMOVUPS      constbb5568f7<>+0(SB), Y3
+	VFMADD213PS  const3ca31458<>+0(SB), Y5, Y3
+	VFMADD213PS  constbd69bc27<>+0(SB), Y5, Y3
+	VFMADD213PS  const3dd96151<>+0(SB), Y5, Y3
+	VFMADD213PS  constbe1ccb21<>+0(SB), Y5, Y3
+	VFMADD213PS  const3e498101<>+0(SB), Y5, Y3
+	VFMADD213PS  constbe7f88e1<>+0(SB), Y5, Y3
+	VFMADD213PS  const3eaaa64e<>+0(SB), Y5, Y3
+	VFMADD213PS  constbeffffe0<>+0(SB), Y5, Y3
+	VFMADD213PS  const3f800000<>+0(SB), Y5, Y3
+	VXORPS       Y4, Y4, Y4
+	VMAXPS       Y2, Y4, Y4
+	VFMADD231PS  Y3, Y5, Y4
+	VMOVUPS      Y4, (DI)
+	VMOVUPS      (DX), Y2
+	VMULPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 8192(DI)
+	ADDQ         $+256, DI
+	ADDQ         CX, AX
+	ADDQ         BX, DX
+	DECQ         SI
+	JNZ          token
+	VZEROUPPER
+	RET
+
+// func scanOut1AVX2(dst *float32, y *float32, x *float32, z *float32, lddst int, ldx int, ldz int, skip *float32, n int, cols int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·scanOut1AVX2(SB), NOSPLIT, $0-80
+	MOVQ    dst+0(FP), AX
+	MOVQ    lddst+32(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    x+16(FP), DX
+	MOVQ    ldx+40(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    z+24(FP), SI
+	MOVQ    ldz+48(FP), DI
+	SHLQ    $0x02, DI
+	MOVQ    n+64(FP), R8
+	VMOVUPS constc2d00000<>+0(SB), Y0
+	VMOVUPS const42b20000<>+0(SB), Y1
+	MOVQ    y+8(FP), R9
+	MOVQ    skip+56(FP), R10
+
+token:
+	VMOVUPS     (R9), Y2
+	TESTQ       R10, R10
+	JZ          noSkip0
+	VMOVUPS     (DX), Y3
+	VFMADD231PS (R10), Y3, Y2
+
+noSkip0:
+	TESTQ        SI, SI
+	JZ           noGate0
+	VMOVUPS      (SI), Y3
+	VXORPS       const80000000<>+0(SB), Y3, Y4
+	VMAXPS       Y4, Y0, Y4
+	VMINPS       Y4, Y1, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x08, Y5, Y5
+	VFNMADD231PS const3f318000<>+0(SB), Y5, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
+	VMOVUPS      const39506967<>+0(SB), Y6
+	VFMADD213PS  const3ab743ce<>+0(SB), Y4, Y6
+	VFMADD213PS  const3c088908<>+0(SB), Y4, Y6
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Y4, Y6
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  const3f000000<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y4, Y7
+	VFMADD213PS  Y4, Y7, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y5, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y6, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VDIVPS       Y6, Y3, Y6
+	VMULPS       Y6, Y2, Y2
+
+noGate0:
+	VMOVUPS Y2, (AX)
+	ADDQ    $+256, R9
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	ADDQ    DI, SI
+	DECQ    R8
+	JNZ     token
+	VZEROUPPER
+	RET
+
+// func conv2AVX2(y *float32, x *float32, past *float32, ldy int, ldx int, ldpast int, w *float32, n int, cols int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·conv2AVX2(SB), NOSPLIT, $0-72
+	MOVQ    y+0(FP), AX
+	MOVQ    ldy+24(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    x+8(FP), DX
+	MOVQ    ldx+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    past+16(FP), SI
+	MOVQ    ldpast+40(FP), DI
+	SHLQ    $0x02, DI
+	MOVQ    n+56(FP), R8
+	VMOVUPS constc2d00000<>+0(SB), Y0
+	VMOVUPS const42b20000<>+0(SB), Y1
+	MOVQ    w+48(FP), R9
+	VMOVUPS (SI), Y2
+	VMOVUPS 32(SI), Y3
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y4
+	VMOVUPS 32(SI), Y5
+	ADDQ    DI, SI
+	VMOVUPS (SI), Y6
+	VMOVUPS 32(SI), Y7
+	ADDQ    DI, SI
+
+token:
+	VMOVUPS      (DX), Y8
+	VMOVUPS      1024(R9), Y9
+	VFMADD231PS  (R9), Y2, Y9
+	VFMADD231PS  256(R9), Y4, Y9
+	VFMADD231PS  512(R9), Y6, Y9
+	VFMADD231PS  768(R9), Y8, Y9
+	VMOVAPS      Y4, Y2
+	VMOVAPS      Y6, Y4
+	VMOVAPS      Y8, Y6
+	VXORPS       const80000000<>+0(SB), Y9, Y8
+	VMAXPS       Y8, Y0, Y8
+	VMINPS       Y8, Y1, Y8
+	VMULPS       const3fb8aa3b<>+0(SB), Y8, Y10
+	VROUNDPS     $0x08, Y10, Y10
+	VFNMADD231PS const3f318000<>+0(SB), Y10, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y8
+	VMOVUPS      const39506967<>+0(SB), Y11
+	VFMADD213PS  const3ab743ce<>+0(SB), Y8, Y11
+	VFMADD213PS  const3c088908<>+0(SB), Y8, Y11
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Y8, Y11
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Y8, Y11
+	VFMADD213PS  const3f000000<>+0(SB), Y8, Y11
+	VMULPS       Y8, Y8, Y12
+	VFMADD213PS  Y8, Y12, Y11
+	VADDPS       const3f800000<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y8
+	VPSRAD       $0x01, Y8, Y10
+	VPSUBD       Y10, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y11, Y11
+	VADDPS       const3f800000<>+0(SB), Y11, Y11
+	VDIVPS       Y11, Y9, Y11
+	VMOVUPS      Y11, (AX)
+	VMOVUPS      32(DX), Y8
+	VMOVUPS      1056(R9), Y9
+	VFMADD231PS  32(R9), Y3, Y9
+	VFMADD231PS  288(R9), Y5, Y9
+	VFMADD231PS  544(R9), Y7, Y9
+	VFMADD231PS  800(R9), Y8, Y9
+	VMOVAPS      Y5, Y3
+	VMOVAPS      Y7, Y5
+	VMOVAPS      Y8, Y7
+	VXORPS       const80000000<>+0(SB), Y9, Y8
+	VMAXPS       Y8, Y0, Y8
+	VMINPS       Y8, Y1, Y8
+	VMULPS       const3fb8aa3b<>+0(SB), Y8, Y10
+	VROUNDPS     $0x08, Y10, Y10
+	VFNMADD231PS const3f318000<>+0(SB), Y10, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y8
+	VMOVUPS      const39506967<>+0(SB), Y11
+	VFMADD213PS  const3ab743ce<>+0(SB), Y8, Y11
+	VFMADD213PS  const3c088908<>+0(SB), Y8, Y11
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Y8, Y11
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Y8, Y11
+	VFMADD213PS  const3f000000<>+0(SB), Y8, Y11
+	VMULPS       Y8, Y8, Y12
+	VFMADD213PS  Y8, Y12, Y11
+	VADDPS       const3f800000<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y8
+	VPSRAD       $0x01, Y8, Y10
+	VPSUBD       Y10, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y11, Y11
+	VADDPS       const3f800000<>+0(SB), Y11, Y11
+	VDIVPS       Y11, Y9, Y11
+	VMOVUPS      Y11, 32(AX)
+	ADDQ         CX, AX
+	ADDQ         BX, DX
+	DECQ         R8
+	JNZ          token
+	VZEROUPPER
+	RET
+
+// func scanIn2AVX2(step *float32, dt *float32, x *float32, lddt int, ldx int, bias *float32, n int, cols int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·scanIn2AVX2(SB), NOSPLIT, $0-64
+	MOVQ    dt+8(FP), AX
+	MOVQ    lddt+24(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    x+16(FP), DX
+	MOVQ    ldx+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    n+48(FP), SI
+	VMOVUPS constc2d00000<>+0(SB), Y0
+	VMOVUPS const42b20000<>+0(SB), Y1
+	MOVQ    step+0(FP), DI
+	MOVQ    bias+40(FP), R8
+
+token:
+	VMOVUPS      (AX), Y2
+	VADDPS       (R8), Y2, Y2
+	VORPS        const80000000<>+0(SB), Y2, Y3
+	VMAXPS       Y3, Y0, Y3
+	VMINPS       Y3, Y1, Y3
+	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
+	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
+	VMOVUPS      const39506967<>+0(SB), Y5
+	VFMADD213PS  const3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  const3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  const3f000000<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VFMADD213PS  Y3, Y6, Y5
+	VADDPS       const3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y4, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y5
+	VMOVUPS      constbb5568f7<>+0(SB), Y3
+	VFMADD213PS  const3ca31458<>+0(SB), Y5, Y3
+	VFMADD213PS  constbd69bc27<>+0(SB), Y5, Y3
+	VFMADD213PS  const3dd96151<>+0(SB), Y5, Y3
+	VFMADD213PS  constbe1ccb21<>+0(SB), Y5, Y3
+	VFMADD213PS  const3e498101<>+0(SB), Y5, Y3
+	VFMADD213PS  constbe7f88e1<>+0(SB), Y5, Y3
+	VFMADD213PS  const3eaaa64e<>+0(SB), Y5, Y3
+	VFMADD213PS  constbeffffe0<>+0(SB), Y5, Y3
+	VFMADD213PS  const3f800000<>+0(SB), Y5, Y3
+	VXORPS       Y4, Y4, Y4
+	VMAXPS       Y2, Y4, Y4
+	VFMADD231PS  Y3, Y5, Y4
+	VMOVUPS      Y4, (DI)
+	VMOVUPS      (DX), Y2
+	VMULPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 8192(DI)
+	VMOVUPS      32(AX), Y2
+	VADDPS       32(R8), Y2, Y2
+	VORPS        const80000000<>+0(SB), Y2, Y3
+	VMAXPS       Y3, Y0, Y3
+	VMINPS       Y3, Y1, Y3
+	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
+	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
+	VMOVUPS      const39506967<>+0(SB), Y5
+	VFMADD213PS  const3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  const3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  const3f000000<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VFMADD213PS  Y3, Y6, Y5
+	VADDPS       const3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y4, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y5
+	VMOVUPS      constbb5568f7<>+0(SB), Y3
+	VFMADD213PS  const3ca31458<>+0(SB), Y5, Y3
+	VFMADD213PS  constbd69bc27<>+0(SB), Y5, Y3
+	VFMADD213PS  const3dd96151<>+0(SB), Y5, Y3
+	VFMADD213PS  constbe1ccb21<>+0(SB), Y5, Y3
+	VFMADD213PS  const3e498101<>+0(SB), Y5, Y3
+	VFMADD213PS  constbe7f88e1<>+0(SB), Y5, Y3
+	VFMADD213PS  const3eaaa64e<>+0(SB), Y5, Y3
+	VFMADD213PS  constbeffffe0<>+0(SB), Y5, Y3
+	VFMADD213PS  const3f800000<>+0(SB), Y5, Y3
+	VXORPS       Y4, Y4, Y4
+	VMAXPS       Y2, Y4, Y4
+	VFMADD231PS  Y3, Y5, Y4
+	VMOVUPS      Y4, 32(DI)
+	VMOVUPS      32(DX), Y2
+	VMULPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 8224(DI)
+	ADDQ         $+256, DI
+	ADDQ         CX, AX
+	ADDQ         BX, DX
+	DECQ         SI
+	JNZ          token
+	VZEROUPPER
+	RET
+
+// func scanOut2AVX2(dst *float32, y *float32, x *float32, z *float32, lddst int, ldx int, ldz int, skip *float32, n int, cols int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·scanOut2AVX2(SB), NOSPLIT, $0-80
+	MOVQ    dst+0(FP), AX
+	MOVQ    lddst+32(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    x+16(FP), DX
+	MOVQ    ldx+40(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    z+24(FP), SI
+	MOVQ    ldz+48(FP), DI
+	SHLQ    $0x02, DI
+	MOVQ    n+64(FP), R8
+	VMOVUPS constc2d00000<>+0(SB), Y0
+	VMOVUPS const42b20000<>+0(SB), Y1
+	MOVQ    y+8(FP), R9
+	MOVQ    skip+56(FP), R10
+
+token:
+	VMOVUPS     (R9), Y2
+	TESTQ       R10, R10
+	JZ          noSkip0
+	VMOVUPS     (DX), Y3
+	VFMADD231PS (R10), Y3, Y2
+
+noSkip0:
+	TESTQ        SI, SI
+	JZ           noGate0
+	VMOVUPS      (SI), Y3
+	VXORPS       const80000000<>+0(SB), Y3, Y4
+	VMAXPS       Y4, Y0, Y4
+	VMINPS       Y4, Y1, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x08, Y5, Y5
+	VFNMADD231PS const3f318000<>+0(SB), Y5, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
+	VMOVUPS      const39506967<>+0(SB), Y6
+	VFMADD213PS  const3ab743ce<>+0(SB), Y4, Y6
+	VFMADD213PS  const3c088908<>+0(SB), Y4, Y6
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Y4, Y6
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  const3f000000<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y4, Y7
+	VFMADD213PS  Y4, Y7, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y5, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y6, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VDIVPS       Y6, Y3, Y6
+	VMULPS       Y6, Y2, Y2
+
+noGate0:
+	VMOVUPS     Y2, (AX)
+	VMOVUPS     32(R9), Y2
+	TESTQ       R10, R10
+	JZ          noSkip1
+	VMOVUPS     32(DX), Y3
+	VFMADD231PS 32(R10), Y3, Y2
+
+noSkip1:
+	TESTQ        SI, SI
+	JZ           noGate1
+	VMOVUPS      32(SI), Y3
+	VXORPS       const80000000<>+0(SB), Y3, Y4
+	VMAXPS       Y4, Y0, Y4
+	VMINPS       Y4, Y1, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x08, Y5, Y5
+	VFNMADD231PS const3f318000<>+0(SB), Y5, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
+	VMOVUPS      const39506967<>+0(SB), Y6
+	VFMADD213PS  const3ab743ce<>+0(SB), Y4, Y6
+	VFMADD213PS  const3c088908<>+0(SB), Y4, Y6
+	VFMADD213PS  const3d2aa9c1<>+0(SB), Y4, Y6
+	VFMADD213PS  const3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  const3f000000<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y4, Y7
+	VFMADD213PS  Y4, Y7, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y5, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y6, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VDIVPS       Y6, Y3, Y6
+	VMULPS       Y6, Y2, Y2
+
+noGate1:
+	VMOVUPS Y2, 32(AX)
+	ADDQ    $+256, R9
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	ADDQ    DI, SI
+	DECQ    R8
+	JNZ     token
 	VZEROUPPER
 	RET
 
@@ -6285,7 +7773,7 @@ loop:
 	RET
 
 // func scanAVX512(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldy int, ldb int, n int, states int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·scanAVX512(SB), NOSPLIT, $0-88
 	MOVQ      states+80(FP), AX
 	MOVQ      $-1, CX
@@ -6339,461 +7827,455 @@ TEXT ·scanAVX512(SB), NOSPLIT, $0-88
 	SHLQ      $0x02, R11
 	MOVQ      AX, R12
 	SHLQ      $0x02, R12
-	VMOVUPS   constc2d00000<>+0(SB), Z16
-	VMOVUPS   const42b20000<>+0(SB), Z17
 
 token:
-	VMOVUPS.Z    (DI), K1, Z18
-	VMOVUPS.Z    (R8), K1, Z19
-	MOVQ         SI, R13
-	MOVQ         R13, R14
-	ADDQ         AX, R13
-	VMOVUPS.Z    (R14), K1, Z20
-	ADDQ         R12, R14
-	VMULPS.BCST  (DX), Z20, Z20
-	VMAXPS       Z20, Z16, Z20
-	VMINPS       Z20, Z17, Z20
-	VMULPS       const3fb8aa3b<>+0(SB), Z20, Z21
-	VRNDSCALEPS  $0x08, Z21, Z21
-	VFNMADD231PS const3f318000<>+0(SB), Z21, Z20
-	VFNMADD231PS constb95e8083<>+0(SB), Z21, Z20
-	VMOVUPS      const39506967<>+0(SB), Z22
-	VFMADD213PS  const3ab743ce<>+0(SB), Z20, Z22
-	VFMADD213PS  const3c088908<>+0(SB), Z20, Z22
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Z20, Z22
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Z20, Z22
-	VFMADD213PS  const3f000000<>+0(SB), Z20, Z22
-	VMULPS       Z20, Z20, Z23
-	VFMADD213PS  Z20, Z23, Z22
-	VADDPS       const3f800000<>+0(SB), Z22, Z22
-	VSCALEFPS    Z21, Z22, Z22
-	VMULPS.BCST  (BX), Z18, Z20
-	VFMADD213PS  Z20, Z22, Z0
-	VMULPS       Z19, Z0, Z20
-	VMOVUPS.Z    (R14), K1, Z21
-	ADDQ         R12, R14
-	VMULPS.BCST  16(DX), Z21, Z21
-	VMAXPS       Z21, Z16, Z21
-	VMINPS       Z21, Z17, Z21
-	VMULPS       const3fb8aa3b<>+0(SB), Z21, Z22
-	VRNDSCALEPS  $0x08, Z22, Z22
-	VFNMADD231PS const3f318000<>+0(SB), Z22, Z21
-	VFNMADD231PS constb95e8083<>+0(SB), Z22, Z21
-	VMOVUPS      const39506967<>+0(SB), Z23
-	VFMADD213PS  const3ab743ce<>+0(SB), Z21, Z23
-	VFMADD213PS  const3c088908<>+0(SB), Z21, Z23
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Z21, Z23
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Z21, Z23
-	VFMADD213PS  const3f000000<>+0(SB), Z21, Z23
-	VMULPS       Z21, Z21, Z24
-	VFMADD213PS  Z21, Z24, Z23
-	VADDPS       const3f800000<>+0(SB), Z23, Z23
-	VSCALEFPS    Z22, Z23, Z23
-	VMULPS.BCST  16(BX), Z18, Z21
-	VFMADD213PS  Z21, Z23, Z4
-	VMULPS       Z19, Z4, Z21
-	VSHUFF64X2   $0x44, Z21, Z20, Z22
-	VSHUFF64X2   $0xee, Z21, Z20, Z20
-	VADDPS       Z20, Z22, Z22
-	VMOVUPS.Z    (R14), K1, Z20
-	ADDQ         R12, R14
-	VMULPS.BCST  32(DX), Z20, Z20
-	VMAXPS       Z20, Z16, Z20
-	VMINPS       Z20, Z17, Z20
-	VMULPS       const3fb8aa3b<>+0(SB), Z20, Z21
-	VRNDSCALEPS  $0x08, Z21, Z21
-	VFNMADD231PS const3f318000<>+0(SB), Z21, Z20
-	VFNMADD231PS constb95e8083<>+0(SB), Z21, Z20
-	VMOVUPS      const39506967<>+0(SB), Z23
-	VFMADD213PS  const3ab743ce<>+0(SB), Z20, Z23
-	VFMADD213PS  const3c088908<>+0(SB), Z20, Z23
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Z20, Z23
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Z20, Z23
-	VFMADD213PS  const3f000000<>+0(SB), Z20, Z23
-	VMULPS       Z20, Z20, Z24
-	VFMADD213PS  Z20, Z24, Z23
-	VADDPS       const3f800000<>+0(SB), Z23, Z23
-	VSCALEFPS    Z21, Z23, Z23
-	VMULPS.BCST  32(BX), Z18, Z20
-	VFMADD213PS  Z20, Z23, Z8
-	VMULPS       Z19, Z8, Z20
-	VMOVUPS.Z    (R14), K1, Z21
-	ADDQ         R12, R14
-	VMULPS.BCST  48(DX), Z21, Z21
-	VMAXPS       Z21, Z16, Z21
-	VMINPS       Z21, Z17, Z21
-	VMULPS       const3fb8aa3b<>+0(SB), Z21, Z23
-	VRNDSCALEPS  $0x08, Z23, Z23
-	VFNMADD231PS const3f318000<>+0(SB), Z23, Z21
-	VFNMADD231PS constb95e8083<>+0(SB), Z23, Z21
-	VMOVUPS      const39506967<>+0(SB), Z24
-	VFMADD213PS  const3ab743ce<>+0(SB), Z21, Z24
-	VFMADD213PS  const3c088908<>+0(SB), Z21, Z24
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Z21, Z24
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Z21, Z24
-	VFMADD213PS  const3f000000<>+0(SB), Z21, Z24
-	VMULPS       Z21, Z21, Z25
-	VFMADD213PS  Z21, Z25, Z24
-	VADDPS       const3f800000<>+0(SB), Z24, Z24
-	VSCALEFPS    Z23, Z24, Z24
-	VMULPS.BCST  48(BX), Z18, Z21
-	VFMADD213PS  Z21, Z24, Z12
-	VMULPS       Z19, Z12, Z21
-	VSHUFF64X2   $0x44, Z21, Z20, Z23
-	VSHUFF64X2   $0xee, Z21, Z20, Z20
-	VADDPS       Z20, Z23, Z23
-	VSHUFF64X2   $0x88, Z23, Z22, Z20
-	VSHUFF64X2   $0xdd, Z23, Z22, Z21
-	VADDPS       Z21, Z20, Z20
-	MOVQ         R13, R14
-	ADDQ         AX, R13
-	VMOVUPS.Z    (R14), K1, Z21
-	ADDQ         R12, R14
-	VMULPS.BCST  4(DX), Z21, Z21
-	VMAXPS       Z21, Z16, Z21
-	VMINPS       Z21, Z17, Z21
-	VMULPS       const3fb8aa3b<>+0(SB), Z21, Z22
-	VRNDSCALEPS  $0x08, Z22, Z22
-	VFNMADD231PS const3f318000<>+0(SB), Z22, Z21
-	VFNMADD231PS constb95e8083<>+0(SB), Z22, Z21
-	VMOVUPS      const39506967<>+0(SB), Z23
-	VFMADD213PS  const3ab743ce<>+0(SB), Z21, Z23
-	VFMADD213PS  const3c088908<>+0(SB), Z21, Z23
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Z21, Z23
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Z21, Z23
-	VFMADD213PS  const3f000000<>+0(SB), Z21, Z23
-	VMULPS       Z21, Z21, Z24
-	VFMADD213PS  Z21, Z24, Z23
-	VADDPS       const3f800000<>+0(SB), Z23, Z23
-	VSCALEFPS    Z22, Z23, Z23
-	VMULPS.BCST  4(BX), Z18, Z21
-	VFMADD213PS  Z21, Z23, Z1
-	VMULPS       Z19, Z1, Z21
-	VMOVUPS.Z    (R14), K1, Z22
-	ADDQ         R12, R14
-	VMULPS.BCST  20(DX), Z22, Z22
-	VMAXPS       Z22, Z16, Z22
-	VMINPS       Z22, Z17, Z22
-	VMULPS       const3fb8aa3b<>+0(SB), Z22, Z23
-	VRNDSCALEPS  $0x08, Z23, Z23
-	VFNMADD231PS const3f318000<>+0(SB), Z23, Z22
-	VFNMADD231PS constb95e8083<>+0(SB), Z23, Z22
-	VMOVUPS      const39506967<>+0(SB), Z24
-	VFMADD213PS  const3ab743ce<>+0(SB), Z22, Z24
-	VFMADD213PS  const3c088908<>+0(SB), Z22, Z24
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Z22, Z24
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Z22, Z24
-	VFMADD213PS  const3f000000<>+0(SB), Z22, Z24
-	VMULPS       Z22, Z22, Z25
-	VFMADD213PS  Z22, Z25, Z24
-	VADDPS       const3f800000<>+0(SB), Z24, Z24
-	VSCALEFPS    Z23, Z24, Z24
-	VMULPS.BCST  20(BX), Z18, Z22
-	VFMADD213PS  Z22, Z24, Z5
-	VMULPS       Z19, Z5, Z22
-	VSHUFF64X2   $0x44, Z22, Z21, Z23
-	VSHUFF64X2   $0xee, Z22, Z21, Z21
-	VADDPS       Z21, Z23, Z23
-	VMOVUPS.Z    (R14), K1, Z21
-	ADDQ         R12, R14
-	VMULPS.BCST  36(DX), Z21, Z21
-	VMAXPS       Z21, Z16, Z21
-	VMINPS       Z21, Z17, Z21
-	VMULPS       const3fb8aa3b<>+0(SB), Z21, Z22
-	VRNDSCALEPS  $0x08, Z22, Z22
-	VFNMADD231PS const3f318000<>+0(SB), Z22, Z21
-	VFNMADD231PS constb95e8083<>+0(SB), Z22, Z21
-	VMOVUPS      const39506967<>+0(SB), Z24
-	VFMADD213PS  const3ab743ce<>+0(SB), Z21, Z24
-	VFMADD213PS  const3c088908<>+0(SB), Z21, Z24
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Z21, Z24
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Z21, Z24
-	VFMADD213PS  const3f000000<>+0(SB), Z21, Z24
-	VMULPS       Z21, Z21, Z25
-	VFMADD213PS  Z21, Z25, Z24
-	VADDPS       const3f800000<>+0(SB), Z24, Z24
-	VSCALEFPS    Z22, Z24, Z24
-	VMULPS.BCST  36(BX), Z18, Z21
-	VFMADD213PS  Z21, Z24, Z9
-	VMULPS       Z19, Z9, Z21
-	VMOVUPS.Z    (R14), K1, Z22
-	ADDQ         R12, R14
-	VMULPS.BCST  52(DX), Z22, Z22
-	VMAXPS       Z22, Z16, Z22
-	VMINPS       Z22, Z17, Z22
-	VMULPS       const3fb8aa3b<>+0(SB), Z22, Z24
-	VRNDSCALEPS  $0x08, Z24, Z24
-	VFNMADD231PS const3f318000<>+0(SB), Z24, Z22
-	VFNMADD231PS constb95e8083<>+0(SB), Z24, Z22
-	VMOVUPS      const39506967<>+0(SB), Z25
-	VFMADD213PS  const3ab743ce<>+0(SB), Z22, Z25
-	VFMADD213PS  const3c088908<>+0(SB), Z22, Z25
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Z22, Z25
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Z22, Z25
-	VFMADD213PS  const3f000000<>+0(SB), Z22, Z25
-	VMULPS       Z22, Z22, Z26
-	VFMADD213PS  Z22, Z26, Z25
-	VADDPS       const3f800000<>+0(SB), Z25, Z25
-	VSCALEFPS    Z24, Z25, Z25
-	VMULPS.BCST  52(BX), Z18, Z22
-	VFMADD213PS  Z22, Z25, Z13
-	VMULPS       Z19, Z13, Z22
-	VSHUFF64X2   $0x44, Z22, Z21, Z24
-	VSHUFF64X2   $0xee, Z22, Z21, Z21
-	VADDPS       Z21, Z24, Z24
-	VSHUFF64X2   $0x88, Z24, Z23, Z21
-	VSHUFF64X2   $0xdd, Z24, Z23, Z22
-	VADDPS       Z22, Z21, Z21
-	MOVQ         R13, R14
-	ADDQ         AX, R13
-	VMOVUPS.Z    (R14), K1, Z22
-	ADDQ         R12, R14
-	VMULPS.BCST  8(DX), Z22, Z22
-	VMAXPS       Z22, Z16, Z22
-	VMINPS       Z22, Z17, Z22
-	VMULPS       const3fb8aa3b<>+0(SB), Z22, Z23
-	VRNDSCALEPS  $0x08, Z23, Z23
-	VFNMADD231PS const3f318000<>+0(SB), Z23, Z22
-	VFNMADD231PS constb95e8083<>+0(SB), Z23, Z22
-	VMOVUPS      const39506967<>+0(SB), Z24
-	VFMADD213PS  const3ab743ce<>+0(SB), Z22, Z24
-	VFMADD213PS  const3c088908<>+0(SB), Z22, Z24
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Z22, Z24
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Z22, Z24
-	VFMADD213PS  const3f000000<>+0(SB), Z22, Z24
-	VMULPS       Z22, Z22, Z25
-	VFMADD213PS  Z22, Z25, Z24
-	VADDPS       const3f800000<>+0(SB), Z24, Z24
-	VSCALEFPS    Z23, Z24, Z24
-	VMULPS.BCST  8(BX), Z18, Z22
-	VFMADD213PS  Z22, Z24, Z2
-	VMULPS       Z19, Z2, Z22
-	VMOVUPS.Z    (R14), K1, Z23
-	ADDQ         R12, R14
-	VMULPS.BCST  24(DX), Z23, Z23
-	VMAXPS       Z23, Z16, Z23
-	VMINPS       Z23, Z17, Z23
-	VMULPS       const3fb8aa3b<>+0(SB), Z23, Z24
-	VRNDSCALEPS  $0x08, Z24, Z24
-	VFNMADD231PS const3f318000<>+0(SB), Z24, Z23
-	VFNMADD231PS constb95e8083<>+0(SB), Z24, Z23
-	VMOVUPS      const39506967<>+0(SB), Z25
-	VFMADD213PS  const3ab743ce<>+0(SB), Z23, Z25
-	VFMADD213PS  const3c088908<>+0(SB), Z23, Z25
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Z23, Z25
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Z23, Z25
-	VFMADD213PS  const3f000000<>+0(SB), Z23, Z25
-	VMULPS       Z23, Z23, Z26
-	VFMADD213PS  Z23, Z26, Z25
-	VADDPS       const3f800000<>+0(SB), Z25, Z25
-	VSCALEFPS    Z24, Z25, Z25
-	VMULPS.BCST  24(BX), Z18, Z23
-	VFMADD213PS  Z23, Z25, Z6
-	VMULPS       Z19, Z6, Z23
-	VSHUFF64X2   $0x44, Z23, Z22, Z24
-	VSHUFF64X2   $0xee, Z23, Z22, Z22
-	VADDPS       Z22, Z24, Z24
-	VMOVUPS.Z    (R14), K1, Z22
-	ADDQ         R12, R14
-	VMULPS.BCST  40(DX), Z22, Z22
-	VMAXPS       Z22, Z16, Z22
-	VMINPS       Z22, Z17, Z22
-	VMULPS       const3fb8aa3b<>+0(SB), Z22, Z23
-	VRNDSCALEPS  $0x08, Z23, Z23
-	VFNMADD231PS const3f318000<>+0(SB), Z23, Z22
-	VFNMADD231PS constb95e8083<>+0(SB), Z23, Z22
-	VMOVUPS      const39506967<>+0(SB), Z25
-	VFMADD213PS  const3ab743ce<>+0(SB), Z22, Z25
-	VFMADD213PS  const3c088908<>+0(SB), Z22, Z25
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Z22, Z25
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Z22, Z25
-	VFMADD213PS  const3f000000<>+0(SB), Z22, Z25
-	VMULPS       Z22, Z22, Z26
-	VFMADD213PS  Z22, Z26, Z25
-	VADDPS       const3f800000<>+0(SB), Z25, Z25
-	VSCALEFPS    Z23, Z25, Z25
-	VMULPS.BCST  40(BX), Z18, Z22
-	VFMADD213PS  Z22, Z25, Z10
-	VMULPS       Z19, Z10, Z22
-	VMOVUPS.Z    (R14), K1, Z23
-	ADDQ         R12, R14
-	VMULPS.BCST  56(DX), Z23, Z23
-	VMAXPS       Z23, Z16, Z23
-	VMINPS       Z23, Z17, Z23
-	VMULPS       const3fb8aa3b<>+0(SB), Z23, Z25
-	VRNDSCALEPS  $0x08, Z25, Z25
-	VFNMADD231PS const3f318000<>+0(SB), Z25, Z23
-	VFNMADD231PS constb95e8083<>+0(SB), Z25, Z23
-	VMOVUPS      const39506967<>+0(SB), Z26
-	VFMADD213PS  const3ab743ce<>+0(SB), Z23, Z26
-	VFMADD213PS  const3c088908<>+0(SB), Z23, Z26
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Z23, Z26
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Z23, Z26
-	VFMADD213PS  const3f000000<>+0(SB), Z23, Z26
-	VMULPS       Z23, Z23, Z27
-	VFMADD213PS  Z23, Z27, Z26
-	VADDPS       const3f800000<>+0(SB), Z26, Z26
-	VSCALEFPS    Z25, Z26, Z26
-	VMULPS.BCST  56(BX), Z18, Z23
-	VFMADD213PS  Z23, Z26, Z14
-	VMULPS       Z19, Z14, Z23
-	VSHUFF64X2   $0x44, Z23, Z22, Z25
-	VSHUFF64X2   $0xee, Z23, Z22, Z22
-	VADDPS       Z22, Z25, Z25
-	VSHUFF64X2   $0x88, Z25, Z24, Z22
-	VSHUFF64X2   $0xdd, Z25, Z24, Z23
-	VADDPS       Z23, Z22, Z22
-	MOVQ         R13, R14
-	ADDQ         AX, R13
-	VMOVUPS.Z    (R14), K1, Z23
-	ADDQ         R12, R14
-	VMULPS.BCST  12(DX), Z23, Z23
-	VMAXPS       Z23, Z16, Z23
-	VMINPS       Z23, Z17, Z23
-	VMULPS       const3fb8aa3b<>+0(SB), Z23, Z24
-	VRNDSCALEPS  $0x08, Z24, Z24
-	VFNMADD231PS const3f318000<>+0(SB), Z24, Z23
-	VFNMADD231PS constb95e8083<>+0(SB), Z24, Z23
-	VMOVUPS      const39506967<>+0(SB), Z25
-	VFMADD213PS  const3ab743ce<>+0(SB), Z23, Z25
-	VFMADD213PS  const3c088908<>+0(SB), Z23, Z25
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Z23, Z25
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Z23, Z25
-	VFMADD213PS  const3f000000<>+0(SB), Z23, Z25
-	VMULPS       Z23, Z23, Z26
-	VFMADD213PS  Z23, Z26, Z25
-	VADDPS       const3f800000<>+0(SB), Z25, Z25
-	VSCALEFPS    Z24, Z25, Z25
-	VMULPS.BCST  12(BX), Z18, Z23
-	VFMADD213PS  Z23, Z25, Z3
-	VMULPS       Z19, Z3, Z23
-	VMOVUPS.Z    (R14), K1, Z24
-	ADDQ         R12, R14
-	VMULPS.BCST  28(DX), Z24, Z24
-	VMAXPS       Z24, Z16, Z24
-	VMINPS       Z24, Z17, Z24
-	VMULPS       const3fb8aa3b<>+0(SB), Z24, Z25
-	VRNDSCALEPS  $0x08, Z25, Z25
-	VFNMADD231PS const3f318000<>+0(SB), Z25, Z24
-	VFNMADD231PS constb95e8083<>+0(SB), Z25, Z24
-	VMOVUPS      const39506967<>+0(SB), Z26
-	VFMADD213PS  const3ab743ce<>+0(SB), Z24, Z26
-	VFMADD213PS  const3c088908<>+0(SB), Z24, Z26
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Z24, Z26
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Z24, Z26
-	VFMADD213PS  const3f000000<>+0(SB), Z24, Z26
-	VMULPS       Z24, Z24, Z27
-	VFMADD213PS  Z24, Z27, Z26
-	VADDPS       const3f800000<>+0(SB), Z26, Z26
-	VSCALEFPS    Z25, Z26, Z26
-	VMULPS.BCST  28(BX), Z18, Z24
-	VFMADD213PS  Z24, Z26, Z7
-	VMULPS       Z19, Z7, Z24
-	VSHUFF64X2   $0x44, Z24, Z23, Z25
-	VSHUFF64X2   $0xee, Z24, Z23, Z23
-	VADDPS       Z23, Z25, Z25
-	VMOVUPS.Z    (R14), K1, Z23
-	ADDQ         R12, R14
-	VMULPS.BCST  44(DX), Z23, Z23
-	VMAXPS       Z23, Z16, Z23
-	VMINPS       Z23, Z17, Z23
-	VMULPS       const3fb8aa3b<>+0(SB), Z23, Z24
-	VRNDSCALEPS  $0x08, Z24, Z24
-	VFNMADD231PS const3f318000<>+0(SB), Z24, Z23
-	VFNMADD231PS constb95e8083<>+0(SB), Z24, Z23
-	VMOVUPS      const39506967<>+0(SB), Z26
-	VFMADD213PS  const3ab743ce<>+0(SB), Z23, Z26
-	VFMADD213PS  const3c088908<>+0(SB), Z23, Z26
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Z23, Z26
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Z23, Z26
-	VFMADD213PS  const3f000000<>+0(SB), Z23, Z26
-	VMULPS       Z23, Z23, Z27
-	VFMADD213PS  Z23, Z27, Z26
-	VADDPS       const3f800000<>+0(SB), Z26, Z26
-	VSCALEFPS    Z24, Z26, Z26
-	VMULPS.BCST  44(BX), Z18, Z23
-	VFMADD213PS  Z23, Z26, Z11
-	VMULPS       Z19, Z11, Z23
-	VMOVUPS.Z    (R14), K1, Z24
-	ADDQ         R12, R14
-	VMULPS.BCST  60(DX), Z24, Z24
-	VMAXPS       Z24, Z16, Z24
-	VMINPS       Z24, Z17, Z24
-	VMULPS       const3fb8aa3b<>+0(SB), Z24, Z26
-	VRNDSCALEPS  $0x08, Z26, Z26
-	VFNMADD231PS const3f318000<>+0(SB), Z26, Z24
-	VFNMADD231PS constb95e8083<>+0(SB), Z26, Z24
-	VMOVUPS      const39506967<>+0(SB), Z27
-	VFMADD213PS  const3ab743ce<>+0(SB), Z24, Z27
-	VFMADD213PS  const3c088908<>+0(SB), Z24, Z27
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Z24, Z27
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Z24, Z27
-	VFMADD213PS  const3f000000<>+0(SB), Z24, Z27
-	VMULPS       Z24, Z24, Z28
-	VFMADD213PS  Z24, Z28, Z27
-	VADDPS       const3f800000<>+0(SB), Z27, Z27
-	VSCALEFPS    Z26, Z27, Z27
-	VMULPS.BCST  60(BX), Z18, Z18
-	VFMADD213PS  Z18, Z27, Z15
-	VMULPS       Z19, Z15, Z18
-	VSHUFF64X2   $0x44, Z18, Z23, Z19
-	VSHUFF64X2   $0xee, Z18, Z23, Z18
-	VADDPS       Z18, Z19, Z19
-	VSHUFF64X2   $0x88, Z19, Z25, Z18
-	VSHUFF64X2   $0xdd, Z19, Z25, Z19
-	VADDPS       Z19, Z18, Z18
-	VSHUFPS      $0x88, Z21, Z20, Z19
-	VSHUFPS      $0xdd, Z21, Z20, Z20
-	VADDPS       Z20, Z19, Z19
-	VSHUFPS      $0x88, Z18, Z22, Z20
-	VSHUFPS      $0xdd, Z18, Z22, Z18
-	VADDPS       Z18, Z20, Z20
-	VSHUFPS      $0x88, Z20, Z19, Z18
-	VSHUFPS      $0xdd, Z20, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VMOVUPS      Z18, (CX)
-	ADDQ         R11, CX
-	ADDQ         R11, DX
-	ADDQ         R11, BX
-	ADDQ         R9, DI
-	ADDQ         R9, R8
-	DECQ         R10
-	JNZ          token
-	MOVQ         h+24(FP), CX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z9, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z11, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z13, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z15, K1, (CX)
-	ADDQ         AX, CX
+	VMOVUPS.Z   (DI), K1, Z16
+	VMOVUPS.Z   (R8), K1, Z17
+	MOVQ        SI, R13
+	MOVQ        R13, R14
+	ADDQ        AX, R13
+	VMOVUPS.Z   (R14), K1, Z18
+	ADDQ        R12, R14
+	VMULPS.BCST (DX), Z18, Z18
+	VREDUCEPS   $0x09, Z18, Z19
+	VMOVUPS     const3962a0ba<>+0(SB), Z20
+	VFMADD213PS const3aa36b27<>+0(SB), Z19, Z20
+	VFMADD213PS const3c1e85c9<>+0(SB), Z19, Z20
+	VFMADD213PS const3d634489<>+0(SB), Z19, Z20
+	VFMADD213PS const3e75feac<>+0(SB), Z19, Z20
+	VFMADD213PS const3f317216<>+0(SB), Z19, Z20
+	VFMADD213PS const3f800000<>+0(SB), Z19, Z20
+	VSCALEFPS   Z18, Z20, Z20
+	VMULPS.BCST (BX), Z16, Z18
+	VFMADD213PS Z18, Z20, Z0
+	VMULPS      Z17, Z0, Z18
+	VMOVUPS.Z   (R14), K1, Z19
+	ADDQ        R12, R14
+	VMULPS.BCST 16(DX), Z19, Z19
+	VREDUCEPS   $0x09, Z19, Z20
+	VMOVUPS     const3962a0ba<>+0(SB), Z21
+	VFMADD213PS const3aa36b27<>+0(SB), Z20, Z21
+	VFMADD213PS const3c1e85c9<>+0(SB), Z20, Z21
+	VFMADD213PS const3d634489<>+0(SB), Z20, Z21
+	VFMADD213PS const3e75feac<>+0(SB), Z20, Z21
+	VFMADD213PS const3f317216<>+0(SB), Z20, Z21
+	VFMADD213PS const3f800000<>+0(SB), Z20, Z21
+	VSCALEFPS   Z19, Z21, Z21
+	VMULPS.BCST 16(BX), Z16, Z19
+	VFMADD213PS Z19, Z21, Z4
+	VMULPS      Z17, Z4, Z19
+	VSHUFF64X2  $0x44, Z19, Z18, Z20
+	VSHUFF64X2  $0xee, Z19, Z18, Z18
+	VADDPS      Z18, Z20, Z20
+	VMOVUPS.Z   (R14), K1, Z18
+	ADDQ        R12, R14
+	VMULPS.BCST 32(DX), Z18, Z18
+	VREDUCEPS   $0x09, Z18, Z19
+	VMOVUPS     const3962a0ba<>+0(SB), Z21
+	VFMADD213PS const3aa36b27<>+0(SB), Z19, Z21
+	VFMADD213PS const3c1e85c9<>+0(SB), Z19, Z21
+	VFMADD213PS const3d634489<>+0(SB), Z19, Z21
+	VFMADD213PS const3e75feac<>+0(SB), Z19, Z21
+	VFMADD213PS const3f317216<>+0(SB), Z19, Z21
+	VFMADD213PS const3f800000<>+0(SB), Z19, Z21
+	VSCALEFPS   Z18, Z21, Z21
+	VMULPS.BCST 32(BX), Z16, Z18
+	VFMADD213PS Z18, Z21, Z8
+	VMULPS      Z17, Z8, Z18
+	VMOVUPS.Z   (R14), K1, Z19
+	ADDQ        R12, R14
+	VMULPS.BCST 48(DX), Z19, Z19
+	VREDUCEPS   $0x09, Z19, Z21
+	VMOVUPS     const3962a0ba<>+0(SB), Z22
+	VFMADD213PS const3aa36b27<>+0(SB), Z21, Z22
+	VFMADD213PS const3c1e85c9<>+0(SB), Z21, Z22
+	VFMADD213PS const3d634489<>+0(SB), Z21, Z22
+	VFMADD213PS const3e75feac<>+0(SB), Z21, Z22
+	VFMADD213PS const3f317216<>+0(SB), Z21, Z22
+	VFMADD213PS const3f800000<>+0(SB), Z21, Z22
+	VSCALEFPS   Z19, Z22, Z22
+	VMULPS.BCST 48(BX), Z16, Z19
+	VFMADD213PS Z19, Z22, Z12
+	VMULPS      Z17, Z12, Z19
+	VSHUFF64X2  $0x44, Z19, Z18, Z21
+	VSHUFF64X2  $0xee, Z19, Z18, Z18
+	VADDPS      Z18, Z21, Z21
+	VSHUFF64X2  $0x88, Z21, Z20, Z18
+	VSHUFF64X2  $0xdd, Z21, Z20, Z19
+	VADDPS      Z19, Z18, Z18
+	MOVQ        R13, R14
+	ADDQ        AX, R13
+	VMOVUPS.Z   (R14), K1, Z19
+	ADDQ        R12, R14
+	VMULPS.BCST 4(DX), Z19, Z19
+	VREDUCEPS   $0x09, Z19, Z20
+	VMOVUPS     const3962a0ba<>+0(SB), Z21
+	VFMADD213PS const3aa36b27<>+0(SB), Z20, Z21
+	VFMADD213PS const3c1e85c9<>+0(SB), Z20, Z21
+	VFMADD213PS const3d634489<>+0(SB), Z20, Z21
+	VFMADD213PS const3e75feac<>+0(SB), Z20, Z21
+	VFMADD213PS const3f317216<>+0(SB), Z20, Z21
+	VFMADD213PS const3f800000<>+0(SB), Z20, Z21
+	VSCALEFPS   Z19, Z21, Z21
+	VMULPS.BCST 4(BX), Z16, Z19
+	VFMADD213PS Z19, Z21, Z1
+	VMULPS      Z17, Z1, Z19
+	VMOVUPS.Z   (R14), K1, Z20
+	ADDQ        R12, R14
+	VMULPS.BCST 20(DX), Z20, Z20
+	VREDUCEPS   $0x09, Z20, Z21
+	VMOVUPS     const3962a0ba<>+0(SB), Z22
+	VFMADD213PS const3aa36b27<>+0(SB), Z21, Z22
+	VFMADD213PS const3c1e85c9<>+0(SB), Z21, Z22
+	VFMADD213PS const3d634489<>+0(SB), Z21, Z22
+	VFMADD213PS const3e75feac<>+0(SB), Z21, Z22
+	VFMADD213PS const3f317216<>+0(SB), Z21, Z22
+	VFMADD213PS const3f800000<>+0(SB), Z21, Z22
+	VSCALEFPS   Z20, Z22, Z22
+	VMULPS.BCST 20(BX), Z16, Z20
+	VFMADD213PS Z20, Z22, Z5
+	VMULPS      Z17, Z5, Z20
+	VSHUFF64X2  $0x44, Z20, Z19, Z21
+	VSHUFF64X2  $0xee, Z20, Z19, Z19
+	VADDPS      Z19, Z21, Z21
+	VMOVUPS.Z   (R14), K1, Z19
+	ADDQ        R12, R14
+	VMULPS.BCST 36(DX), Z19, Z19
+	VREDUCEPS   $0x09, Z19, Z20
+	VMOVUPS     const3962a0ba<>+0(SB), Z22
+	VFMADD213PS const3aa36b27<>+0(SB), Z20, Z22
+	VFMADD213PS const3c1e85c9<>+0(SB), Z20, Z22
+	VFMADD213PS const3d634489<>+0(SB), Z20, Z22
+	VFMADD213PS const3e75feac<>+0(SB), Z20, Z22
+	VFMADD213PS const3f317216<>+0(SB), Z20, Z22
+	VFMADD213PS const3f800000<>+0(SB), Z20, Z22
+	VSCALEFPS   Z19, Z22, Z22
+	VMULPS.BCST 36(BX), Z16, Z19
+	VFMADD213PS Z19, Z22, Z9
+	VMULPS      Z17, Z9, Z19
+	VMOVUPS.Z   (R14), K1, Z20
+	ADDQ        R12, R14
+	VMULPS.BCST 52(DX), Z20, Z20
+	VREDUCEPS   $0x09, Z20, Z22
+	VMOVUPS     const3962a0ba<>+0(SB), Z23
+	VFMADD213PS const3aa36b27<>+0(SB), Z22, Z23
+	VFMADD213PS const3c1e85c9<>+0(SB), Z22, Z23
+	VFMADD213PS const3d634489<>+0(SB), Z22, Z23
+	VFMADD213PS const3e75feac<>+0(SB), Z22, Z23
+	VFMADD213PS const3f317216<>+0(SB), Z22, Z23
+	VFMADD213PS const3f800000<>+0(SB), Z22, Z23
+	VSCALEFPS   Z20, Z23, Z23
+	VMULPS.BCST 52(BX), Z16, Z20
+	VFMADD213PS Z20, Z23, Z13
+	VMULPS      Z17, Z13, Z20
+	VSHUFF64X2  $0x44, Z20, Z19, Z22
+	VSHUFF64X2  $0xee, Z20, Z19, Z19
+	VADDPS      Z19, Z22, Z22
+	VSHUFF64X2  $0x88, Z22, Z21, Z19
+	VSHUFF64X2  $0xdd, Z22, Z21, Z20
+	VADDPS      Z20, Z19, Z19
+	MOVQ        R13, R14
+	ADDQ        AX, R13
+	VMOVUPS.Z   (R14), K1, Z20
+	ADDQ        R12, R14
+	VMULPS.BCST 8(DX), Z20, Z20
+	VREDUCEPS   $0x09, Z20, Z21
+	VMOVUPS     const3962a0ba<>+0(SB), Z22
+	VFMADD213PS const3aa36b27<>+0(SB), Z21, Z22
+	VFMADD213PS const3c1e85c9<>+0(SB), Z21, Z22
+	VFMADD213PS const3d634489<>+0(SB), Z21, Z22
+	VFMADD213PS const3e75feac<>+0(SB), Z21, Z22
+	VFMADD213PS const3f317216<>+0(SB), Z21, Z22
+	VFMADD213PS const3f800000<>+0(SB), Z21, Z22
+	VSCALEFPS   Z20, Z22, Z22
+	VMULPS.BCST 8(BX), Z16, Z20
+	VFMADD213PS Z20, Z22, Z2
+	VMULPS      Z17, Z2, Z20
+	VMOVUPS.Z   (R14), K1, Z21
+	ADDQ        R12, R14
+	VMULPS.BCST 24(DX), Z21, Z21
+	VREDUCEPS   $0x09, Z21, Z22
+	VMOVUPS     const3962a0ba<>+0(SB), Z23
+	VFMADD213PS const3aa36b27<>+0(SB), Z22, Z23
+	VFMADD213PS const3c1e85c9<>+0(SB), Z22, Z23
+	VFMADD213PS const3d634489<>+0(SB), Z22, Z23
+	VFMADD213PS const3e75feac<>+0(SB), Z22, Z23
+	VFMADD213PS const3f317216<>+0(SB), Z22, Z23
+	VFMADD213PS const3f800000<>+0(SB), Z22, Z23
+	VSCALEFPS   Z21, Z23, Z23
+	VMULPS.BCST 24(BX), Z16, Z21
+	VFMADD213PS Z21, Z23, Z6
+	VMULPS      Z17, Z6, Z21
+	VSHUFF64X2  $0x44, Z21, Z20, Z22
+	VSHUFF64X2  $0xee, Z21, Z20, Z20
+	VADDPS      Z20, Z22, Z22
+	VMOVUPS.Z   (R14), K1, Z20
+	ADDQ        R12, R14
+	VMULPS.BCST 40(DX), Z20, Z20
+	VREDUCEPS   $0x09, Z20, Z21
+	VMOVUPS     const3962a0ba<>+0(SB), Z23
+	VFMADD213PS const3aa36b27<>+0(SB), Z21, Z23
+	VFMADD213PS const3c1e85c9<>+0(SB), Z21, Z23
+	VFMADD213PS const3d634489<>+0(SB), Z21, Z23
+	VFMADD213PS const3e75feac<>+0(SB), Z21, Z23
+	VFMADD213PS const3f317216<>+0(SB), Z21, Z23
+	VFMADD213PS const3f800000<>+0(SB), Z21, Z23
+	VSCALEFPS   Z20, Z23, Z23
+	VMULPS.BCST 40(BX), Z16, Z20
+	VFMADD213PS Z20, Z23, Z10
+	VMULPS      Z17, Z10, Z20
+	VMOVUPS.Z   (R14), K1, Z21
+	ADDQ        R12, R14
+	VMULPS.BCST 56(DX), Z21, Z21
+	VREDUCEPS   $0x09, Z21, Z23
+	VMOVUPS     const3962a0ba<>+0(SB), Z24
+	VFMADD213PS const3aa36b27<>+0(SB), Z23, Z24
+	VFMADD213PS const3c1e85c9<>+0(SB), Z23, Z24
+	VFMADD213PS const3d634489<>+0(SB), Z23, Z24
+	VFMADD213PS const3e75feac<>+0(SB), Z23, Z24
+	VFMADD213PS const3f317216<>+0(SB), Z23, Z24
+	VFMADD213PS const3f800000<>+0(SB), Z23, Z24
+	VSCALEFPS   Z21, Z24, Z24
+	VMULPS.BCST 56(BX), Z16, Z21
+	VFMADD213PS Z21, Z24, Z14
+	VMULPS      Z17, Z14, Z21
+	VSHUFF64X2  $0x44, Z21, Z20, Z23
+	VSHUFF64X2  $0xee, Z21, Z20, Z20
+	VADDPS      Z20, Z23, Z23
+	VSHUFF64X2  $0x88, Z23, Z22, Z20
+	VSHUFF64X2  $0xdd, Z23, Z22, Z21
+	VADDPS      Z21, Z20, Z20
+	MOVQ        R13, R14
+	ADDQ        AX, R13
+	VMOVUPS.Z   (R14), K1, Z21
+	ADDQ        R12, R14
+	VMULPS.BCST 12(DX), Z21, Z21
+	VREDUCEPS   $0x09, Z21, Z22
+	VMOVUPS     const3962a0ba<>+0(SB), Z23
+	VFMADD213PS const3aa36b27<>+0(SB), Z22, Z23
+	VFMADD213PS const3c1e85c9<>+0(SB), Z22, Z23
+	VFMADD213PS const3d634489<>+0(SB), Z22, Z23
+	VFMADD213PS const3e75feac<>+0(SB), Z22, Z23
+	VFMADD213PS const3f317216<>+0(SB), Z22, Z23
+	VFMADD213PS const3f800000<>+0(SB), Z22, Z23
+	VSCALEFPS   Z21, Z23, Z23
+	VMULPS.BCST 12(BX), Z16, Z21
+	VFMADD213PS Z21, Z23, Z3
+	VMULPS      Z17, Z3, Z21
+	VMOVUPS.Z   (R14), K1, Z22
+	ADDQ        R12, R14
+	VMULPS.BCST 28(DX), Z22, Z22
+	VREDUCEPS   $0x09, Z22, Z23
+	VMOVUPS     const3962a0ba<>+0(SB), Z24
+	VFMADD213PS const3aa36b27<>+0(SB), Z23, Z24
+	VFMADD213PS const3c1e85c9<>+0(SB), Z23, Z24
+	VFMADD213PS const3d634489<>+0(SB), Z23, Z24
+	VFMADD213PS const3e75feac<>+0(SB), Z23, Z24
+	VFMADD213PS const3f317216<>+0(SB), Z23, Z24
+	VFMADD213PS const3f800000<>+0(SB), Z23, Z24
+	VSCALEFPS   Z22, Z24, Z24
+	VMULPS.BCST 28(BX), Z16, Z22
+	VFMADD213PS Z22, Z24, Z7
+	VMULPS      Z17, Z7, Z22
+	VSHUFF64X2  $0x44, Z22, Z21, Z23
+	VSHUFF64X2  $0xee, Z22, Z21, Z21
+	VADDPS      Z21, Z23, Z23
+	VMOVUPS.Z   (R14), K1, Z21
+	ADDQ        R12, R14
+	VMULPS.BCST 44(DX), Z21, Z21
+	VREDUCEPS   $0x09, Z21, Z22
+	VMOVUPS     const3962a0ba<>+0(SB), Z24
+	VFMADD213PS const3aa36b27<>+0(SB), Z22, Z24
+	VFMADD213PS const3c1e85c9<>+0(SB), Z22, Z24
+	VFMADD213PS const3d634489<>+0(SB), Z22, Z24
+	VFMADD213PS const3e75feac<>+0(SB), Z22, Z24
+	VFMADD213PS const3f317216<>+0(SB), Z22, Z24
+	VFMADD213PS const3f800000<>+0(SB), Z22, Z24
+	VSCALEFPS   Z21, Z24, Z24
+	VMULPS.BCST 44(BX), Z16, Z21
+	VFMADD213PS Z21, Z24, Z11
+	VMULPS      Z17, Z11, Z21
+	VMOVUPS.Z   (R14), K1, Z22
+	ADDQ        R12, R14
+	VMULPS.BCST 60(DX), Z22, Z22
+	VREDUCEPS   $0x09, Z22, Z24
+	VMOVUPS     const3962a0ba<>+0(SB), Z25
+	VFMADD213PS const3aa36b27<>+0(SB), Z24, Z25
+	VFMADD213PS const3c1e85c9<>+0(SB), Z24, Z25
+	VFMADD213PS const3d634489<>+0(SB), Z24, Z25
+	VFMADD213PS const3e75feac<>+0(SB), Z24, Z25
+	VFMADD213PS const3f317216<>+0(SB), Z24, Z25
+	VFMADD213PS const3f800000<>+0(SB), Z24, Z25
+	VSCALEFPS   Z22, Z25, Z25
+	VMULPS.BCST 60(BX), Z16, Z16
+	VFMADD213PS Z16, Z25, Z15
+	VMULPS      Z17, Z15, Z16
+	VSHUFF64X2  $0x44, Z16, Z21, Z17
+	VSHUFF64X2  $0xee, Z16, Z21, Z16
+	VADDPS      Z16, Z17, Z17
+	VSHUFF64X2  $0x88, Z17, Z23, Z16
+	VSHUFF64X2  $0xdd, Z17, Z23, Z17
+	VADDPS      Z17, Z16, Z16
+	VSHUFPS     $0x88, Z19, Z18, Z17
+	VSHUFPS     $0xdd, Z19, Z18, Z18
+	VADDPS      Z18, Z17, Z17
+	VSHUFPS     $0x88, Z16, Z20, Z18
+	VSHUFPS     $0xdd, Z16, Z20, Z16
+	VADDPS      Z16, Z18, Z18
+	VSHUFPS     $0x88, Z18, Z17, Z16
+	VSHUFPS     $0xdd, Z18, Z17, Z17
+	VADDPS      Z17, Z16, Z16
+	VMOVUPS     Z16, (CX)
+	ADDQ        R11, CX
+	ADDQ        R11, DX
+	ADDQ        R11, BX
+	ADDQ        R9, DI
+	ADDQ        R9, R8
+	DECQ        R10
+	JNZ         token
+	MOVQ        h+24(FP), CX
+	VMOVUPS     Z0, K1, (CX)
+	ADDQ        AX, CX
+	VMOVUPS     Z1, K1, (CX)
+	ADDQ        AX, CX
+	VMOVUPS     Z2, K1, (CX)
+	ADDQ        AX, CX
+	VMOVUPS     Z3, K1, (CX)
+	ADDQ        AX, CX
+	VMOVUPS     Z4, K1, (CX)
+	ADDQ        AX, CX
+	VMOVUPS     Z5, K1, (CX)
+	ADDQ        AX, CX
+	VMOVUPS     Z6, K1, (CX)
+	ADDQ        AX, CX
+	VMOVUPS     Z7, K1, (CX)
+	ADDQ        AX, CX
+	VMOVUPS     Z8, K1, (CX)
+	ADDQ        AX, CX
+	VMOVUPS     Z9, K1, (CX)
+	ADDQ        AX, CX
+	VMOVUPS     Z10, K1, (CX)
+	ADDQ        AX, CX
+	VMOVUPS     Z11, K1, (CX)
+	ADDQ        AX, CX
+	VMOVUPS     Z12, K1, (CX)
+	ADDQ        AX, CX
+	VMOVUPS     Z13, K1, (CX)
+	ADDQ        AX, CX
+	VMOVUPS     Z14, K1, (CX)
+	ADDQ        AX, CX
+	VMOVUPS     Z15, K1, (CX)
+	ADDQ        AX, CX
 	VZEROUPPER
 	RET
+
+DATA const3962a0ba<>+0(SB)/4, $0x3962a0ba
+DATA const3962a0ba<>+4(SB)/4, $0x3962a0ba
+DATA const3962a0ba<>+8(SB)/4, $0x3962a0ba
+DATA const3962a0ba<>+12(SB)/4, $0x3962a0ba
+DATA const3962a0ba<>+16(SB)/4, $0x3962a0ba
+DATA const3962a0ba<>+20(SB)/4, $0x3962a0ba
+DATA const3962a0ba<>+24(SB)/4, $0x3962a0ba
+DATA const3962a0ba<>+28(SB)/4, $0x3962a0ba
+DATA const3962a0ba<>+32(SB)/4, $0x3962a0ba
+DATA const3962a0ba<>+36(SB)/4, $0x3962a0ba
+DATA const3962a0ba<>+40(SB)/4, $0x3962a0ba
+DATA const3962a0ba<>+44(SB)/4, $0x3962a0ba
+DATA const3962a0ba<>+48(SB)/4, $0x3962a0ba
+DATA const3962a0ba<>+52(SB)/4, $0x3962a0ba
+DATA const3962a0ba<>+56(SB)/4, $0x3962a0ba
+DATA const3962a0ba<>+60(SB)/4, $0x3962a0ba
+GLOBL const3962a0ba<>(SB), RODATA|NOPTR, $64
+
+DATA const3aa36b27<>+0(SB)/4, $0x3aa36b27
+DATA const3aa36b27<>+4(SB)/4, $0x3aa36b27
+DATA const3aa36b27<>+8(SB)/4, $0x3aa36b27
+DATA const3aa36b27<>+12(SB)/4, $0x3aa36b27
+DATA const3aa36b27<>+16(SB)/4, $0x3aa36b27
+DATA const3aa36b27<>+20(SB)/4, $0x3aa36b27
+DATA const3aa36b27<>+24(SB)/4, $0x3aa36b27
+DATA const3aa36b27<>+28(SB)/4, $0x3aa36b27
+DATA const3aa36b27<>+32(SB)/4, $0x3aa36b27
+DATA const3aa36b27<>+36(SB)/4, $0x3aa36b27
+DATA const3aa36b27<>+40(SB)/4, $0x3aa36b27
+DATA const3aa36b27<>+44(SB)/4, $0x3aa36b27
+DATA const3aa36b27<>+48(SB)/4, $0x3aa36b27
+DATA const3aa36b27<>+52(SB)/4, $0x3aa36b27
+DATA const3aa36b27<>+56(SB)/4, $0x3aa36b27
+DATA const3aa36b27<>+60(SB)/4, $0x3aa36b27
+GLOBL const3aa36b27<>(SB), RODATA|NOPTR, $64
+
+DATA const3c1e85c9<>+0(SB)/4, $0x3c1e85c9
+DATA const3c1e85c9<>+4(SB)/4, $0x3c1e85c9
+DATA const3c1e85c9<>+8(SB)/4, $0x3c1e85c9
+DATA const3c1e85c9<>+12(SB)/4, $0x3c1e85c9
+DATA const3c1e85c9<>+16(SB)/4, $0x3c1e85c9
+DATA const3c1e85c9<>+20(SB)/4, $0x3c1e85c9
+DATA const3c1e85c9<>+24(SB)/4, $0x3c1e85c9
+DATA const3c1e85c9<>+28(SB)/4, $0x3c1e85c9
+DATA const3c1e85c9<>+32(SB)/4, $0x3c1e85c9
+DATA const3c1e85c9<>+36(SB)/4, $0x3c1e85c9
+DATA const3c1e85c9<>+40(SB)/4, $0x3c1e85c9
+DATA const3c1e85c9<>+44(SB)/4, $0x3c1e85c9
+DATA const3c1e85c9<>+48(SB)/4, $0x3c1e85c9
+DATA const3c1e85c9<>+52(SB)/4, $0x3c1e85c9
+DATA const3c1e85c9<>+56(SB)/4, $0x3c1e85c9
+DATA const3c1e85c9<>+60(SB)/4, $0x3c1e85c9
+GLOBL const3c1e85c9<>(SB), RODATA|NOPTR, $64
+
+DATA const3d634489<>+0(SB)/4, $0x3d634489
+DATA const3d634489<>+4(SB)/4, $0x3d634489
+DATA const3d634489<>+8(SB)/4, $0x3d634489
+DATA const3d634489<>+12(SB)/4, $0x3d634489
+DATA const3d634489<>+16(SB)/4, $0x3d634489
+DATA const3d634489<>+20(SB)/4, $0x3d634489
+DATA const3d634489<>+24(SB)/4, $0x3d634489
+DATA const3d634489<>+28(SB)/4, $0x3d634489
+DATA const3d634489<>+32(SB)/4, $0x3d634489
+DATA const3d634489<>+36(SB)/4, $0x3d634489
+DATA const3d634489<>+40(SB)/4, $0x3d634489
+DATA const3d634489<>+44(SB)/4, $0x3d634489
+DATA const3d634489<>+48(SB)/4, $0x3d634489
+DATA const3d634489<>+52(SB)/4, $0x3d634489
+DATA const3d634489<>+56(SB)/4, $0x3d634489
+DATA const3d634489<>+60(SB)/4, $0x3d634489
+GLOBL const3d634489<>(SB), RODATA|NOPTR, $64
+
+DATA const3e75feac<>+0(SB)/4, $0x3e75feac
+DATA const3e75feac<>+4(SB)/4, $0x3e75feac
+DATA const3e75feac<>+8(SB)/4, $0x3e75feac
+DATA const3e75feac<>+12(SB)/4, $0x3e75feac
+DATA const3e75feac<>+16(SB)/4, $0x3e75feac
+DATA const3e75feac<>+20(SB)/4, $0x3e75feac
+DATA const3e75feac<>+24(SB)/4, $0x3e75feac
+DATA const3e75feac<>+28(SB)/4, $0x3e75feac
+DATA const3e75feac<>+32(SB)/4, $0x3e75feac
+DATA const3e75feac<>+36(SB)/4, $0x3e75feac
+DATA const3e75feac<>+40(SB)/4, $0x3e75feac
+DATA const3e75feac<>+44(SB)/4, $0x3e75feac
+DATA const3e75feac<>+48(SB)/4, $0x3e75feac
+DATA const3e75feac<>+52(SB)/4, $0x3e75feac
+DATA const3e75feac<>+56(SB)/4, $0x3e75feac
+DATA const3e75feac<>+60(SB)/4, $0x3e75feac
+GLOBL const3e75feac<>(SB), RODATA|NOPTR, $64
+
+DATA const3f317216<>+0(SB)/4, $0x3f317216
+DATA const3f317216<>+4(SB)/4, $0x3f317216
+DATA const3f317216<>+8(SB)/4, $0x3f317216
+DATA const3f317216<>+12(SB)/4, $0x3f317216
+DATA const3f317216<>+16(SB)/4, $0x3f317216
+DATA const3f317216<>+20(SB)/4, $0x3f317216
+DATA const3f317216<>+24(SB)/4, $0x3f317216
+DATA const3f317216<>+28(SB)/4, $0x3f317216
+DATA const3f317216<>+32(SB)/4, $0x3f317216
+DATA const3f317216<>+36(SB)/4, $0x3f317216
+DATA const3f317216<>+40(SB)/4, $0x3f317216
+DATA const3f317216<>+44(SB)/4, $0x3f317216
+DATA const3f317216<>+48(SB)/4, $0x3f317216
+DATA const3f317216<>+52(SB)/4, $0x3f317216
+DATA const3f317216<>+56(SB)/4, $0x3f317216
+DATA const3f317216<>+60(SB)/4, $0x3f317216
+GLOBL const3f317216<>(SB), RODATA|NOPTR, $64
 
 // func scanAVX2(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldy int, ldb int, n int)
 // Requires: AVX, AVX2, FMA3
@@ -6812,79 +8294,75 @@ TEXT ·scanAVX2(SB), NOSPLIT, $0-80
 	SHLQ    $0x02, R10
 	VMOVUPS (BX), Y0
 	VMOVUPS (SI), Y2
+	VMULPS  const3fb8aa3b<>+0(SB), Y2, Y2
 	VMOVUPS 32(BX), Y1
 	VMOVUPS 32(SI), Y3
-	VMOVUPS constc2d00000<>+0(SB), Y4
-	VMOVUPS const42b20000<>+0(SB), Y5
+	VMULPS  const3fb8aa3b<>+0(SB), Y3, Y3
 
 token:
-	VBROADCASTSS (CX), Y6
-	VMULPS       Y2, Y6, Y6
-	VMAXPS       Y6, Y4, Y6
-	VMINPS       Y6, Y5, Y6
-	VMULPS       const3fb8aa3b<>+0(SB), Y6, Y7
-	VROUNDPS     $0x08, Y7, Y7
-	VFNMADD231PS const3f318000<>+0(SB), Y7, Y6
-	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y6
-	VMOVUPS      const39506967<>+0(SB), Y8
-	VFMADD213PS  const3ab743ce<>+0(SB), Y6, Y8
-	VFMADD213PS  const3c088908<>+0(SB), Y6, Y8
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Y6, Y8
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Y6, Y8
-	VFMADD213PS  const3f000000<>+0(SB), Y6, Y8
-	VMULPS       Y6, Y6, Y9
-	VFMADD213PS  Y6, Y9, Y8
-	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VBROADCASTSS (CX), Y4
+	VMULPS       Y2, Y4, Y4
+	VMOVUPS      constc3160000<>+0(SB), Y5
+	VMAXPS       Y4, Y5, Y4
+	VMOVUPS      const43010000<>+0(SB), Y5
+	VMINPS       Y4, Y5, Y4
+	VROUNDPS     $0x09, Y4, Y6
+	VSUBPS       Y6, Y4, Y5
+	VMOVUPS      const3962a0ba<>+0(SB), Y4
+	VFMADD213PS  const3aa36b27<>+0(SB), Y5, Y4
+	VFMADD213PS  const3c1e85c9<>+0(SB), Y5, Y4
+	VFMADD213PS  const3d634489<>+0(SB), Y5, Y4
+	VFMADD213PS  const3e75feac<>+0(SB), Y5, Y4
+	VFMADD213PS  const3f317216<>+0(SB), Y5, Y4
+	VFMADD213PS  const3f800000<>+0(SB), Y5, Y4
+	VCVTPS2DQ    Y6, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y4, Y4
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VBROADCASTSS (DX), Y5
+	VMULPS       (DI), Y5, Y5
+	VFMADD213PS  Y5, Y4, Y0
+	VMULPS       (R8), Y0, Y4
+	VBROADCASTSS (CX), Y5
+	VMULPS       Y3, Y5, Y5
+	VMOVUPS      constc3160000<>+0(SB), Y6
+	VMAXPS       Y5, Y6, Y5
+	VMOVUPS      const43010000<>+0(SB), Y6
+	VMINPS       Y5, Y6, Y5
+	VROUNDPS     $0x09, Y5, Y7
+	VSUBPS       Y7, Y5, Y6
+	VMOVUPS      const3962a0ba<>+0(SB), Y5
+	VFMADD213PS  const3aa36b27<>+0(SB), Y6, Y5
+	VFMADD213PS  const3c1e85c9<>+0(SB), Y6, Y5
+	VFMADD213PS  const3d634489<>+0(SB), Y6, Y5
+	VFMADD213PS  const3e75feac<>+0(SB), Y6, Y5
+	VFMADD213PS  const3f317216<>+0(SB), Y6, Y5
+	VFMADD213PS  const3f800000<>+0(SB), Y6, Y5
 	VCVTPS2DQ    Y7, Y6
 	VPSRAD       $0x01, Y6, Y7
 	VPSUBD       Y7, Y6, Y6
 	VPADDD       const0000007f<>+0(SB), Y7, Y7
 	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y8, Y8
+	VMULPS       Y7, Y5, Y5
 	VPADDD       const0000007f<>+0(SB), Y6, Y6
 	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y8, Y8
+	VMULPS       Y6, Y5, Y5
 	VBROADCASTSS (DX), Y6
-	VMULPS       (DI), Y6, Y6
-	VFMADD213PS  Y6, Y8, Y0
-	VMULPS       (R8), Y0, Y6
-	VBROADCASTSS (CX), Y7
-	VMULPS       Y3, Y7, Y7
-	VMAXPS       Y7, Y4, Y7
-	VMINPS       Y7, Y5, Y7
-	VMULPS       const3fb8aa3b<>+0(SB), Y7, Y8
-	VROUNDPS     $0x08, Y8, Y8
-	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
-	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
-	VMOVUPS      const39506967<>+0(SB), Y9
-	VFMADD213PS  const3ab743ce<>+0(SB), Y7, Y9
-	VFMADD213PS  const3c088908<>+0(SB), Y7, Y9
-	VFMADD213PS  const3d2aa9c1<>+0(SB), Y7, Y9
-	VFMADD213PS  const3e2aaaaa<>+0(SB), Y7, Y9
-	VFMADD213PS  const3f000000<>+0(SB), Y7, Y9
-	VMULPS       Y7, Y7, Y10
-	VFMADD213PS  Y7, Y10, Y9
-	VADDPS       const3f800000<>+0(SB), Y9, Y9
-	VCVTPS2DQ    Y8, Y7
-	VPSRAD       $0x01, Y7, Y8
-	VPSUBD       Y8, Y7, Y7
-	VPADDD       const0000007f<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y9, Y9
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y9, Y9
-	VBROADCASTSS (DX), Y7
-	VMULPS       32(DI), Y7, Y7
-	VFMADD213PS  Y7, Y9, Y1
-	VFMADD231PS  32(R8), Y1, Y6
-	VEXTRACTF128 $0x01, Y6, X7
-	VADDPS       X7, X6, X6
-	VPERMILPS    $0x4e, X6, X7
-	VADDPS       X7, X6, X6
-	VPERMILPS    $0xb1, X6, X7
-	VADDPS       X7, X6, X6
-	VMOVSS       X6, (AX)
+	VMULPS       32(DI), Y6, Y6
+	VFMADD213PS  Y6, Y5, Y1
+	VFMADD231PS  32(R8), Y1, Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VADDPS       X5, X4, X4
+	VPERMILPS    $0x4e, X4, X5
+	VADDPS       X5, X4, X4
+	VPERMILPS    $0xb1, X4, X5
+	VADDPS       X5, X4, X4
+	VMOVSS       X4, (AX)
 	ADDQ         R9, AX
 	ADDQ         R9, CX
 	ADDQ         R9, DX
@@ -6896,3 +8374,39 @@ token:
 	VMOVUPS      Y1, 32(BX)
 	VZEROUPPER
 	RET
+
+DATA constc3160000<>+0(SB)/4, $0xc3160000
+DATA constc3160000<>+4(SB)/4, $0xc3160000
+DATA constc3160000<>+8(SB)/4, $0xc3160000
+DATA constc3160000<>+12(SB)/4, $0xc3160000
+DATA constc3160000<>+16(SB)/4, $0xc3160000
+DATA constc3160000<>+20(SB)/4, $0xc3160000
+DATA constc3160000<>+24(SB)/4, $0xc3160000
+DATA constc3160000<>+28(SB)/4, $0xc3160000
+DATA constc3160000<>+32(SB)/4, $0xc3160000
+DATA constc3160000<>+36(SB)/4, $0xc3160000
+DATA constc3160000<>+40(SB)/4, $0xc3160000
+DATA constc3160000<>+44(SB)/4, $0xc3160000
+DATA constc3160000<>+48(SB)/4, $0xc3160000
+DATA constc3160000<>+52(SB)/4, $0xc3160000
+DATA constc3160000<>+56(SB)/4, $0xc3160000
+DATA constc3160000<>+60(SB)/4, $0xc3160000
+GLOBL constc3160000<>(SB), RODATA|NOPTR, $64
+
+DATA const43010000<>+0(SB)/4, $0x43010000
+DATA const43010000<>+4(SB)/4, $0x43010000
+DATA const43010000<>+8(SB)/4, $0x43010000
+DATA const43010000<>+12(SB)/4, $0x43010000
+DATA const43010000<>+16(SB)/4, $0x43010000
+DATA const43010000<>+20(SB)/4, $0x43010000
+DATA const43010000<>+24(SB)/4, $0x43010000
+DATA const43010000<>+28(SB)/4, $0x43010000
+DATA const43010000<>+32(SB)/4, $0x43010000
+DATA const43010000<>+36(SB)/4, $0x43010000
+DATA const43010000<>+40(SB)/4, $0x43010000
+DATA const43010000<>+44(SB)/4, $0x43010000
+DATA const43010000<>+48(SB)/4, $0x43010000
+DATA const43010000<>+52(SB)/4, $0x43010000
+DATA const43010000<>+56(SB)/4, $0x43010000
+DATA const43010000<>+60(SB)/4, $0x43010000
+GLOBL const43010000<>(SB), RODATA|NOPTR, $64

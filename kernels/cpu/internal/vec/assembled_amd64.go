@@ -19,7 +19,16 @@ type assembled struct {
 	scale                                    func(y *float32, a float32, n int)
 	scaledMax, expSum                        func(x *float32, s float32, n int) float32
 
-	scan func(s ScanArgs)
+	moments    func(x *float32, shift float32, n int) (c, cc float32)
+	addMoments func(x, delta *float32, shift float32, n int) (c, cc float32)
+	normalize  func(y, x, gain *float32, shift, r float32, n int)
+	rotate     func(a, b, cos, sin *float32, n int)
+
+	strip   int // vectors that the second of each of these takes
+	conv    [2]func(y, x, past *float32, ldy, ldx, ldpast int, w *float32, n, cols int)
+	scanIn  [2]func(step, dt, x *float32, lddt, ldx int, bias *float32, n, cols int)
+	scanOut [2]func(dst, y, x, z *float32, lddst, ldx, ldz int, skip *float32, n, cols int)
+	scan    func(s ScanArgs)
 
 	widenBF16, widenF16 func(y *float32, x *uint16, n int)
 	roundBF16, roundF16 func(y *uint16, x *float32, n int) // roundBF16 may be nil
@@ -52,7 +61,12 @@ func avx512() Funcs {
 		multiplyAdd: multiplyAddAVX512, axpy: axpyAVX512, scale: scaleAVX512,
 		scaledMax: scaledMaxAVX512, expSum: expSumAVX512,
 		widenBF16: widenBF16AVX512, widenF16: widenF16AVX512, roundBF16: roundBF16AVX512, roundF16: narrowF16AVX512,
-		scan: scan512, fused: fusedAVX512, sum: sumAVX512, grads: grads512(),
+		moments: momentsAVX512, addMoments: addMomentsAVX512, normalize: normalizeAVX512, rotate: rotateAVX512,
+		strip:   4,
+		conv:    [2]func(_, _, _ *float32, _, _, _ int, _ *float32, _, _ int){conv1AVX512, conv4AVX512},
+		scanIn:  [2]func(_, _, _ *float32, _, _ int, _ *float32, _, _ int){scanIn1AVX512, scanIn4AVX512},
+		scanOut: [2]func(_, _, _, _ *float32, _, _, _ int, _ *float32, _, _ int){scanOut1AVX512, scanOut4AVX512},
+		scan:    scan512, fused: fusedAVX512, sum: sumAVX512, grads: grads512(),
 	}
 	return a.funcs()
 }
@@ -67,7 +81,12 @@ func avx2() Funcs {
 		multiplyAdd: multiplyAddAVX2, axpy: axpyAVX2, scale: scaleAVX2,
 		scaledMax: scaledMaxAVX2, expSum: expSumAVX2,
 		widenBF16: widenBF16AVX2, widenF16: widenF16AVX2, roundF16: narrowF16AVX2,
-		scan: scan256, fused: fusedAVX2, sum: sumAVX2, grads: grads256(),
+		moments: momentsAVX2, addMoments: addMomentsAVX2, normalize: normalizeAVX2, rotate: rotateAVX2,
+		strip:   2,
+		conv:    [2]func(_, _, _ *float32, _, _, _ int, _ *float32, _, _ int){conv1AVX2, conv2AVX2},
+		scanIn:  [2]func(_, _, _ *float32, _, _ int, _ *float32, _, _ int){scanIn1AVX2, scanIn2AVX2},
+		scanOut: [2]func(_, _, _, _ *float32, _, _, _ int, _ *float32, _, _ int){scanOut1AVX2, scanOut2AVX2},
+		scan:    scan256, fused: fusedAVX2, sum: sumAVX2, grads: grads256(),
 	}
 	return a.funcs()
 }
@@ -93,7 +112,8 @@ func (a *assembled) funcs() Funcs {
 		GELUTanh: unary(a.geluTanh, geluTanh), Softplus: unary(a.softplus, softplus),
 		WidenBF16: converted(a, a.widenBF16, widenBF16), WidenF16: converted(a, a.widenF16, widenF16),
 		RoundBF16: converted(a, a.roundBF16, roundBF16), RoundF16: converted(a, a.roundF16, roundF16),
-		Scan: a.scan, Fused: a.multiplyAdds, Sum: a.total,
+		Moments: a.rowMoments, AddMoments: a.rowAddMoments, Normalize: a.normalized, Rotate: a.rotated,
+		Conv: a.convStrips, ScanIn: a.scanInStrips, ScanOut: a.scanOutStrips, Scan: a.scan, Fused: a.multiplyAdds, Sum: a.total,
 		Grads: a.training(),
 	}
 	if a.f32.pack != nil {
@@ -247,24 +267,4 @@ func (a *assembled) total(x []float32) (all float32) {
 		all = a.sum(&x[0], n)
 	}
 	return all + sum(x[n*sumBlock:])
-}
-
-// scan512 takes whole blocks of channels with at most a vector of states.
-func scan512(s ScanArgs) {
-	if s.Channels < ScanBlock || s.States > 16 || s.LDH != s.States || s.LDA != s.States || s.LDB != s.LDC || s.Tokens == 0 {
-		scan(s)
-		return
-	}
-	scanAVX512(&s.Y[0], &s.DT[0], &s.DU[0], &s.H[0], &s.A[0], &s.B[0], &s.C[0], s.LDY, s.LDB, s.Tokens, s.States)
-}
-
-// scan256 takes channel by channel with sixteen states.
-func scan256(s ScanArgs) {
-	if s.States != 16 || s.LDB != s.LDC || s.Tokens == 0 {
-		scan(s)
-		return
-	}
-	for ch := range s.Channels {
-		scanAVX2(&s.Y[ch], &s.DT[ch], &s.DU[ch], &s.H[ch*s.LDH], &s.A[ch*s.LDA], &s.B[0], &s.C[0], s.LDY, s.LDB, s.Tokens)
-	}
 }

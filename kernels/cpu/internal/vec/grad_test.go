@@ -167,15 +167,19 @@ func TestGrads(t *testing.T) {
 		for _, c := range gradCases {
 			t.Run(fmt.Sprintf("%s/%s", set.Name, c.name), func(t *testing.T) {
 				fresh := func() numbers { return numbers{rand.New(rand.NewPCG(7, 9))} }
-				want := c.run(goGrads(), fresh())
-				for i, got := range c.run(set.Grads, fresh()) {
-					for k, v := range got {
-						if w := want[i][k]; !(math.Abs(float64(v-w)) <= 2e-5*(1+math.Abs(float64(w)))) {
-							t.Fatalf("result %d, value %d of %d: %v, in Go %v", i, k, len(got), v, w)
-						}
-					}
-				}
+				sameAsGo(t, c.run(set.Grads, fresh()), c.run(goGrads(), fresh()))
 			})
+		}
+	}
+}
+
+func sameAsGo(t *testing.T, all, want [][]float32) {
+	t.Helper()
+	for i, got := range all {
+		for k, v := range got {
+			if w := want[i][k]; !(math.Abs(float64(v-w)) <= 2e-5*(1+math.Abs(float64(w)))) {
+				t.Fatalf("result %d, value %d of %d: %v, in Go %v", i, k, len(got), v, w)
+			}
 		}
 	}
 }

@@ -61,6 +61,18 @@ type Funcs struct {
 	// y = log(1+exp(x)). y may be x.
 	SiLU, GELU, GELUTanh, Softplus func(y, x []float32)
 
+	// Moments are the sums of c and c² for c = x − shift, AddMoments the same after x += delta.
+	Moments    func(x []float32, shift float32) (c, cc float32)
+	AddMoments func(x, delta []float32, shift float32) (c, cc float32)
+	// Normalize is y = (x − shift)·r·gain.
+	Normalize func(y, x, gain []float32, shift, r float32)
+	// Rotate turns pairs: a, b = a·cos − b·sin, b·cos + a·sin.
+	Rotate func(a, b, cos, sin []float32)
+
+	// Conv is a convolution of [ConvTaps] taps with SiLU over one sequence; see [ConvArgs].
+	Conv func(c ConvArgs)
+	// ScanIn and ScanOut are what comes before Scan and after it; see [StretchArgs].
+	ScanIn, ScanOut func(s StretchArgs)
 	// Scan carries up to [ScanBlock] channels of a selective scan over a number of tokens:
 	// h ← exp(dt·a)·h + du·b, y = Σ h·c.
 	Scan func(s ScanArgs)
@@ -118,7 +130,8 @@ func Go() Funcs {
 		ScaledMax: scaledMax, ExpSum: expSum, Scale: scale,
 		SiLU: silu, GELU: gelu, GELUTanh: geluTanh, Softplus: softplus,
 		WidenBF16: widenBF16, WidenF16: widenF16, RoundBF16: roundBF16, RoundF16: roundF16,
-		Scan: scan, Fused: fused, Sum: sum,
+		Moments: moments, AddMoments: addMoments, Normalize: normalize, Rotate: rotate,
+		Conv: conv, ScanIn: scanIn, ScanOut: scanOut, Scan: scan, Fused: fused, Sum: sum,
 		Grads: goGrads(),
 	}
 }

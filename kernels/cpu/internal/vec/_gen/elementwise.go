@@ -15,7 +15,7 @@ func exp(set isa, in limits, x reg.VecVirtual) reg.VecVirtual {
 	// Where an operand is a NaN, the first, in Go's order, is the result.
 	VMAXPS(x, in.low, x)
 	VMINPS(x, in.high, x)
-	VMULPS(constF32(1.44269504088896340736), x, f)
+	VMULPS(constF32(log2e), x, f)
 	set.round(f, f)
 	VFNMADD231PS(constF32(0.693359375), f, x)
 	VFNMADD231PS(constF32(-2.12194440e-4), f, x)
@@ -27,6 +27,24 @@ func exp(set isa, in limits, x reg.VecVirtual) reg.VecVirtual {
 	VFMADD213PS(x, y, p)
 	VADDPS(constF32(1), p, p)
 	set.scale2(f, p)
+	return p
+}
+
+// log2e turns powers of e into those of two.
+const log2e = 1.44269504088896340736
+
+// exp2 returns 2^x, within 1.5e-7 of it: x is overwritten. It takes two thirds of the
+// instructions of exp; what a caller multiplies by log2e before costs precision where |x| is
+// large, and the result small. Beyond what float32 holds it is 0 or +Inf; a NaN stays one.
+func exp2(set isa, x reg.VecVirtual) reg.VecVirtual {
+	r, whole := set.split(x)
+	p := set.vec()
+	// The least relative error on 0 … 1 of a polynomial that is 1 at 0: 2e-9.
+	VMOVUPS(constF32(0.0002161291495972114), p)
+	for _, c := range []float64{0.0012467846444468161, 0.009675451567107954, 0.05548528061854986, 0.24022930555225097, 0.6931470444433234, 1} {
+		VFMADD213PS(constF32(c), r, p)
+	}
+	set.scale2(whole, p)
 	return p
 }
 

@@ -150,15 +150,7 @@ func gradients(set isa) {
 		VFMADD231PS(c, c, sums[1])
 		VADDPS(q, sums[2], sums[2])
 		VFMADD231PS(q, c, sums[3])
-	}, func() {
-		for i, v := range sums {
-			out, err := ReturnIndex(i).Resolve()
-			if err != nil {
-				panic(err)
-			}
-			VMOVSS(reduce(set, v, VADDPS), out.Addr)
-		}
-	})
+	}, func() { results(set, sums) })
 
 	// normGrad: with c = (x - shift)·r, dx += r·dy·gain - constant - slope·c, dGain += dy·c
 	var by []reg.VecVirtual
@@ -274,10 +266,10 @@ func scanGrad(set isa, states int) {
 	rows := map[reg.GPVirtual]int32{x: scanRow, work: int32(2 * states * scanRow), acc: 2 * scanRow}
 	pointers := []reg.GPVirtual{x, work, acc}
 
-	in := newLimits(set)
 	a, h := make([]reg.VecVirtual, states), make([]reg.VecVirtual, states)
 	for k := range states {
 		a[k], h[k] = load(row(state, 4*k)), load(row(state, 4*k+1))
+		VMULPS(constF32(log2e), a[k], a[k])
 	}
 	left := GP64()
 	MOVQ(n, left)
@@ -288,7 +280,7 @@ func scanGrad(set isa, states int) {
 	for k := range states {
 		decay, step := set.vec(), spread(b, k)
 		VMULPS(a[k], dt, decay)
-		decay = exp(set, in, decay)
+		decay = exp2(set, decay)
 		VMOVUPS(h[k], row(work, 2*k))
 		VMOVUPS(decay, row(work, 2*k+1))
 		VMULPS(du, step, step)
@@ -306,6 +298,7 @@ func scanGrad(set isa, states int) {
 
 	carry, da := make([]reg.VecVirtual, states), make([]reg.VecVirtual, states)
 	for k := range states {
+		VMOVUPS(row(state, 4*k), a[k])
 		carry[k], da[k] = load(row(state, 4*k+2)), load(row(state, 4*k+3))
 	}
 	Label("back")

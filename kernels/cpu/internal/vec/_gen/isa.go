@@ -14,18 +14,24 @@ import (
 type isa interface {
 	name() string
 	lanes() int // of float32
+	strip() int // vectors that a strip takes, as registers allow
 	vec() reg.VecVirtual
 	zero(v reg.VecVirtual)
 	// scale2 is v = v·2^f for whole f, also where the result is denormal, zero or infinite.
 	scale2(f, v reg.VecVirtual)
 	// round is f = the whole number next to v.
 	round(v, f reg.VecVirtual)
+	// split returns v's part above a whole number, and what scale2 takes for that number, which may
+	// be v; v may be
+	// overwritten. A NaN stays one.
+	split(v reg.VecVirtual) (above, whole reg.VecVirtual)
 }
 
 type avx512 struct{}
 
 func (avx512) name() string        { return "AVX512" }
 func (avx512) lanes() int          { return 16 }
+func (avx512) strip() int          { return 4 }
 func (avx512) vec() reg.VecVirtual { return build.ZMM() }
 func (avx512) zero(v reg.VecVirtual) {
 	build.VPXORD(v, v, v)
@@ -33,10 +39,18 @@ func (avx512) zero(v reg.VecVirtual) {
 func (avx512) scale2(f, v reg.VecVirtual) { build.VSCALEFPS(f, v, v) }
 func (avx512) round(v, f reg.VecVirtual)  { build.VRNDSCALEPS(operand.Imm(8), v, f) }
 
+// split leaves rounding down to scale2.
+func (s avx512) split(v reg.VecVirtual) (above, whole reg.VecVirtual) {
+	above = s.vec()
+	build.VREDUCEPS(operand.Imm(9), v, above)
+	return above, v
+}
+
 type avx2 struct{}
 
 func (avx2) name() string          { return "AVX2" }
 func (avx2) lanes() int            { return 8 }
+func (avx2) strip() int            { return 2 }
 func (avx2) vec() reg.VecVirtual   { return build.YMM() }
 func (avx2) zero(v reg.VecVirtual) { build.VXORPS(v, v, v) }
 
@@ -53,6 +67,21 @@ func (s avx2) scale2(f, v reg.VecVirtual) {
 	}
 }
 func (avx2) round(v, f reg.VecVirtual) { build.VROUNDPS(operand.Imm(8), v, f) }
+
+// split cuts v at what scale2 takes, beyond which powers of two are 0 or +Inf.
+func (s avx2) split(v reg.VecVirtual) (above, whole reg.VecVirtual) {
+	above, whole = s.vec(), s.vec()
+	for _, at := range []struct {
+		bound float64
+		cut   func(ops ...operand.Op)
+	}{{-150, build.VMAXPS}, {129, build.VMINPS}} {
+		build.VMOVUPS(constF32(at.bound), above)
+		at.cut(v, above, v)
+	}
+	build.VROUNDPS(operand.Imm(9), v, whole)
+	build.VSUBPS(whole, v, above)
+	return above, whole
+}
 
 // An element is a type of numbers in memory, and how a vector of them becomes float32.
 type element struct {

@@ -62,6 +62,13 @@ func inference() {
 		}
 		narrowF16(set)
 		elementwise(set)
+		norms(set)
+		rotate(set)
+		for _, width := range []int{1, set.strip()} {
+			conv(set, width)
+			scanIn(set, width)
+			scanOut(set, width)
+		}
 		fused(set)
 		sum(set)
 	}

@@ -13,7 +13,7 @@ import (
 // sixteen channels of a selective scan over n tokens: y, dt and du are [n, 16] with leading
 // dimension ldy, h and a [16, states] with states from 1 to 16, b and c [n, states] with ldb.
 //
-//	h ← exp(dt·a)·h + du·b,   y = Σ h·c
+//	h ← 2^(dt·a)·h + du·b,   y = Σ h·c
 //
 // The state stays in registers, a channel in each.
 func scan512() {
@@ -48,7 +48,6 @@ func scan512() {
 	MOVQ(states, four)
 	SHLQ(Imm(2), four)
 
-	in := newLimits(set)
 	Label("token")
 	bv, cv := ZMM(), ZMM()
 	VMOVUPS_Z(Mem{Base: b}, mask, bv)
@@ -58,7 +57,7 @@ func scan512() {
 		VMOVUPS_Z(Mem{Base: a}, mask, x)
 		ADDQ(four, a)
 		VMULPS_BCST(Mem{Base: dt, Disp: 4 * i}, x, x)
-		e := exp(set, in, x)
+		e := exp2(set, x)
 		VMULPS_BCST(Mem{Base: du, Disp: 4 * i}, bv, step)
 		VFMADD213PS(step, e, h[i])
 		VMULPS(cv, h[i], product)
@@ -99,7 +98,8 @@ func scan512() {
 //
 //	func scanAVX2(y, dt, du, h, a, b, c *float32, ldb, n int)
 //
-// one channel of a selective scan with sixteen states over n tokens; see scan512.
+// one channel of a selective scan with sixteen states over n tokens; see scan512, whose a is
+// this one's by log2e.
 func scan256() {
 	set := avx2{}
 	TEXT("scanAVX2", NOSPLIT, "func(y, dt, du, h, a, b, c *float32, ldy, ldb, n int)")
@@ -114,15 +114,15 @@ func scan256() {
 	for i := range h {
 		VMOVUPS(half(hp, i), h[i])
 		VMOVUPS(half(ap, i), a[i])
+		VMULPS(constF32(log2e), a[i], a[i])
 	}
-	in := newLimits(set)
 	Label("token")
 	sum := YMM()
 	for i := range h {
 		x, step := YMM(), YMM()
 		VBROADCASTSS(Mem{Base: dt}, x)
 		VMULPS(a[i], x, x)
-		e := exp(set, in, x)
+		e := exp2(set, x)
 		VBROADCASTSS(Mem{Base: du}, step)
 		VMULPS(half(b, i), step, step)
 		VFMADD213PS(step, e, h[i])
