@@ -90,29 +90,31 @@ func (d *Device) between(watch Instruments, work func()) (float64, error) {
 const (
 	ceilingBlocks = 2112 // 16 for each of 132
 	packBytes     = 16
-	fusedFLOPs    = 2 * 16 * 8            // of a thread, a round: CHAINS · FUSED_ROUND multiply-adds
-	tensorFLOPs   = 2 * 16 * 8 * 16 * 8   // of a warp, a round: TENSOR_CHAINS products of 16·8·16
-	wgmmaFLOPs    = 2 * 2 * 64 * 64 * 192 // of a block, a round: two products of 64·64·WGMMA_COLUMNS
-	wgmmaOperands = (2*64 + 192) * 128    // OPERAND_BYTES
-	leastCeiling  = 1e-3                  // seconds that a ceiling is measured for at least
-	mostRounds    = 1 << 22               // of a launch
+	readAhead     = 8                                  // READ_AHEAD
+	readRound     = readAhead * packBytes * maxThreads // bytes of a block
+	fusedFLOPs    = 2 * 16 * 8                         // of a thread, a round: CHAINS · FUSED_ROUND multiply-adds
+	tensorFLOPs   = 2 * 16 * 8 * 16 * 8                // of a warp, a round: TENSOR_CHAINS products of 16·8·16
+	wgmmaFLOPs    = 2 * 2 * 64 * 64 * 192              // of a block, a round: two products of 64·64·WGMMA_COLUMNS
+	wgmmaOperands = (2*64 + 192) * 128                 // OPERAND_BYTES
+	leastCeiling  = 1e-3                               // seconds that a ceiling is measured for at least
+	mostRounds    = 1 << 22                            // of a launch
 	ceilingWarps  = maxThreads / warpThreads
 )
 
 // ReadRate is the bytes a second that the GPU reads of m, again and again: past the caches of
 // multiprocessors, but from its L2 cache if m fits there.
 func (d *Device) ReadRate(m kernels.Mat) (float64, error) {
-	packs := int(m.Bytes()) / packBytes
-	passes, seconds, err := d.calibrate(func(passes int) { d.readAll(m, passes, ceilingBlocks) })
-	return float64(packs) * packBytes * float64(passes) / seconds, err
+	rounds, seconds, err := d.calibrate(func(rounds int) { d.readAll(m, rounds, ceilingBlocks) })
+	return float64(rounds) * ceilingBlocks * readRound / seconds, err
 }
 
-// readAll plans a launch whose result, by warp, is at the address that it returns.
-func (d *Device) readAll(m kernels.Mat, passes, blocks int) (results uint64) {
+// readAll plans a launch that reads readRound bytes by each block in every round. Its result, by
+// warp, is at the address that it returns.
+func (d *Device) readAll(m kernels.Mat, rounds, blocks int) (results uint64) {
 	results = d.temp(4 * blocks * ceilingWarps)
 	a := d.begin()
 	a.pointer(address(m))
-	a.int(int(m.Bytes())/packBytes, passes)
+	a.int(int(m.Bytes())/packBytes, readAhead*rounds)
 	a.pointer(results)
 	d.launch("read_all", blocks, 1, maxThreads, a)
 	return results
@@ -120,7 +122,8 @@ func (d *Device) readAll(m kernels.Mat, passes, blocks int) (results uint64) {
 
 // Evict reads m, which displaces what the caches hold if it is larger than they are.
 func (d *Device) Evict(m kernels.Mat) {
-	d.direct(func() { d.readAll(m, 1, ceilingBlocks) })
+	rounds := blocksFor(int(m.Bytes()), ceilingBlocks*readRound)
+	d.direct(func() { d.readAll(m, rounds, ceilingBlocks) })
 }
 
 // CopyRate is the bytes a second that copies from src to dst move, read and written both counted.

@@ -17,22 +17,24 @@ func TestCeilingsDoTheirWork(t *testing.T) {
 	dev := open(t, ptxsim.Backward)
 	const n = 4 * 12345
 	m := dev.Alloc(kernels.F32, 1, n)
-	values, want := make([]float32, n), uint32(0)
+	values := make([]float32, n)
 	for i := range values {
 		values[i] = float32(i) * 1.37
-		want ^= math.Float32bits(values[i])
 	}
 	kernels.Put(dev, m, values)
-	for _, passes := range []int{1, 2, 3} {
-		got := uint32(0)
-		for _, x := range cuda.ReadAll(dev, m, passes, 5) {
+	const blocks, threads = 5, 256
+	for _, rounds := range []int{1, 2, 3} {
+		got, want := uint32(0), uint32(0)
+		for _, x := range cuda.ReadAll(dev, m, rounds, blocks) {
 			got ^= x
 		}
-		if passes%2 == 0 {
-			got ^= want // what is read twice cancels out
+		for i := range 8 * rounds * blocks * threads {
+			for j := range 4 {
+				want ^= math.Float32bits(values[(4*i+j)%n])
+			}
 		}
 		if err := dev.Sync(); err != nil || got != want {
-			t.Errorf("%v; %d passes: exclusive or %#x, want %#x", err, passes, got, want)
+			t.Errorf("%v; %d rounds: exclusive or %#x, want %#x", err, rounds, got, want)
 		}
 	}
 	for kernel, each := range map[string]float32{"fused": 16 * 8, "tensor_bf16": 8 * 4 * 16, "tensor_f16": 8 * 4 * 16, "wgmma_bf16": 96 * 64} {

@@ -10,7 +10,9 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 
@@ -67,6 +69,7 @@ type Device struct {
 	scratch      uint64 // shared by launches, which run in order
 	scratchBytes int
 
+	memory arena
 	mu     sync.Mutex
 	unused []uint64 // memory that nobody refers to any more
 	live   map[uint64]bool
@@ -80,7 +83,8 @@ func New(drv Driver, products Products) (*Device, error) {
 			return nil, fmt.Errorf("cuda: %s: %w", m.name, err)
 		}
 	}
-	d := &Device{drv: drv, products: products, multiprocessors: max(1, multiprocessors), live: map[uint64]bool{}}
+	d := &Device{drv: drv, products: products, multiprocessors: max(1, multiprocessors), live: map[uint64]bool{},
+		memory: arena{drv: drv, sizes: map[uint64]int{}, idle: map[int][]uint64{}}}
 	if has90a(major, minor) {
 		d.wgmmaFrom = wgmmaRows
 	}
@@ -127,13 +131,13 @@ func (d *Device) AvoidWGMMA() {
 // FreeMemory returns the bytes that can be allocated.
 func (d *Device) FreeMemory() (int64, error) {
 	free, _, err := d.drv.Memory()
-	return free, err
+	return free + min(d.memory.bytes, math.MaxInt64-free), err
 }
 
 // Close frees all of the device's memory, that of its matrices too.
 func (d *Device) Close() error {
 	d.forget()
-	err := d.drv.Sync()
+	err := errors.Join(d.drv.Sync(), d.memory.drain())
 	for p := range d.live {
 		if e := d.drv.Free(p); err == nil {
 			err = e
@@ -143,7 +147,7 @@ func (d *Device) Close() error {
 	return err
 }
 
-// A buffer is an allocation; it is freed some time after the last Mat with it is gone.
+// A buffer is an allocation; the arena gets it some time after the last Mat with it is gone.
 type buffer struct {
 	addr    uint64
 	written bool // by an op, not only by Write
@@ -155,7 +159,7 @@ func (d *Device) Alloc(t kernels.Type, rows, cols int) kernels.Mat {
 	d.forget() // programs hold on to the memory of their operands
 	d.freeUnused()
 	n := max(1, rows*cols*int(t.Size()))
-	p, err := d.drv.Alloc(n)
+	p, err := d.memory.take(n)
 	if err == nil {
 		err = d.drv.Clear(p, n)
 	}
@@ -184,7 +188,7 @@ func (d *Device) freeUnused() {
 	for _, p := range unused {
 		if d.live[p] {
 			delete(d.live, p)
-			d.fail(d.drv.Free(p))
+			d.fail(d.memory.give(p))
 		}
 	}
 }
@@ -204,6 +208,7 @@ func (d *Device) Read(dst []byte, src kernels.Mat) {
 	d.flush()
 	if len(dst) > 0 {
 		d.fail(d.drv.CopyOut(dst, address(src)))
+		d.busy = false // it waits for the work before
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 )
 
 // ReadAll returns what the warps of the kernel read_all found in m.
-func ReadAll(d *Device, m kernels.Mat, passes, blocks int) []uint32 {
-	return warpResults[uint32](d, blocks, func() uint64 { return d.readAll(m, passes, blocks) })
+func ReadAll(d *Device, m kernels.Mat, rounds, blocks int) []uint32 {
+	return warpResults[uint32](d, blocks, func() uint64 { return d.readAll(m, rounds, blocks) })
 }
 
 // MultiplyAdds returns what the warps of a kernel of multiply-adds count.

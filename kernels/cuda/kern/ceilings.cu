@@ -3,10 +3,9 @@
 // compiler leaves the work out.
 #include "tensor.h"
 
-// readAll reads count packs of 16 bytes, from the L2 cache or the memory behind it, as often as
-// passes says: each time by other blocks, and past the caches of multiprocessors. Its result is
-// the exclusive or of all words.
-struct ReadAllArgs { Fault fault; const u32x4 *p; long count, passes; u32 *out; };
+// read_all has every thread load so many packs of 16 bytes, past the caches of multiprocessors: load
+// i of thread t of n is of pack (t + i·n) mod count. Its result is the exclusive or of all words.
+struct ReadAllArgs { Fault fault; const u32x4 *p; long count, loads; u32 *out; };
 enum { READ_AHEAD = 8 };
 DEVICE u32x4 loadPast(const u32x4 *p) {
   u32 a, b, c, d;
@@ -16,17 +15,17 @@ DEVICE u32x4 loadPast(const u32x4 *p) {
 KERNEL void read_all(ReadAllArgs a) {
   if (a.fault.set()) return;
   u32x4 found = 0;
-  long step = (long)blocksX() * threads();
-  for (long pass = 0; pass < a.passes; pass++) {
-    long at = (blockX() + pass) % blocksX() * threads() + thread();
-    for (; at + (READ_AHEAD - 1) * step < a.count; at += READ_AHEAD * step) {
-      u32x4 v[READ_AHEAD];
+  long n = (long)blocksX() * threads(), step = n % a.count, at = (blockX() * threads() + thread()) % a.count;
+  for (long i = 0; i < a.loads; i += READ_AHEAD) { // loads is a multiple of it
+    u32x4 v[READ_AHEAD];
 #pragma unroll
-      for (int i = 0; i < READ_AHEAD; i++) v[i] = loadPast(a.p + at + i * step);
-#pragma unroll
-      for (int i = 0; i < READ_AHEAD; i++) found ^= v[i];
+    for (int j = 0; j < READ_AHEAD; j++) {
+      v[j] = loadPast(a.p + at);
+      at += step;
+      if (at >= a.count) at -= a.count;
     }
-    for (; at < a.count; at += step) found ^= loadPast(a.p + at);
+#pragma unroll
+    for (int j = 0; j < READ_AHEAD; j++) found ^= v[j];
   }
   u32 x = found[0] ^ found[1] ^ found[2] ^ found[3];
 #pragma unroll

@@ -37,6 +37,7 @@ type driver struct {
 	functions                     map[string]C.CUfunction
 	major, minor, multiprocessors int // major.minor is the compute capability
 	overlaps                      C.int
+	pinned                        pinned // see copies.go
 	gpu                           C.CUdevice
 	workspace                     uint64       // of the library, see cublaslt.go
 	events                        [2]C.CUevent // see clock.go
@@ -232,26 +233,10 @@ func (d *driver) Clear(p uint64, bytes int) error {
 	return d.do(func() error { return cu.MemsetD8Async(cu.DevicePtr(p), 0, int64(bytes), d.stream) })
 }
 
-// CopyIn returns when src has been read.
-func (d *driver) CopyIn(dst uint64, src []byte) error {
-	return d.do(func() error {
-		if err := cu.MemcpyHtoDAsync(cu.DevicePtr(dst), unsafe.Pointer(unsafe.SliceData(src)), int64(len(src)), d.stream); err != nil {
-			return err
-		}
-		return d.stream.Synchronize()
-	})
+func (d *driver) Sync() error {
+	d.pinned.used = 0
+	return failure(C.quadrant_synchronize(d.handle, d.cstream()))
 }
-
-func (d *driver) CopyOut(dst []byte, src uint64) error {
-	return d.do(func() error {
-		if err := cu.MemcpyDtoHAsync(unsafe.Pointer(unsafe.SliceData(dst)), cu.DevicePtr(src), int64(len(dst)), d.stream); err != nil {
-			return err
-		}
-		return d.stream.Synchronize()
-	})
-}
-
-func (d *driver) Sync() error { return failure(C.quadrant_synchronize(d.handle, d.cstream())) }
 
 func (d *driver) cstream() C.CUstream { return C.CUstream(unsafe.Pointer(d.stream.C())) }
 
