@@ -49,14 +49,15 @@ func (tol Tolerance) slack(t kernels.Type, want, terms float64) float64 {
 }
 
 // compare says how the result o departs from want.
-func (o *operand) compare(want *operand, ts *terms, tol Tolerance, v variant) error {
+func (o *operand) compare(want expected, tol Tolerance, v variant) error {
 	if o.role != result {
 		return nil
 	}
 	wrong, first := 0, ""
 	for i := range o.view.Rows {
 		for j := range o.view.Cols {
-			got, want, terms := o.at(i, j), want.at(i, j), ts.at(want.view, i, j)
+			at := i*o.view.Cols + j
+			got, want, terms := o.at(i, j), want.values[at], want.terms[at]
 			if v.into > 0 && !finite(terms) {
 				terms = 8 + math.Abs(want) // 8 is more than any other operand holds
 			}

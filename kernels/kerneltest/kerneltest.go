@@ -19,6 +19,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"quadrant/kernels"
@@ -64,6 +65,7 @@ type Case struct {
 	variant variant
 	fails   bool // holds invalid data, which Sync must report
 	run     func(b *bench)
+	want    *reference
 }
 
 // Op is the name of the op that c is about.
@@ -71,24 +73,25 @@ func (c Case) Op() string { return strings.Split(c.Name, "/")[0] }
 
 func (c Case) options() string { return strings.TrimPrefix(c.Name, c.Op()+"/") }
 
-// Check runs c on dev and on kernels/ref and says where they differ by more than tol.
+// Check runs c on dev and says where it differs from kernels/ref by more than tol.
 func (c Case) Check(dev kernels.Device, tol Tolerance) error {
-	want := newBench(ref.New(), c)
-	want.terms = &terms{}
 	got := newBench(dev, c)
-	if err := errors.Join(want.perform(c), got.perform(c)); err != nil {
+	if err := errors.Join(c.want.compute(c), got.perform(c)); err != nil {
 		return err
 	}
 	var errs []error
 	for i, o := range got.operands {
-		errs = append(errs, o.untouched(), o.compare(want.operands[i], want.terms, tol, c.variant))
-		errs = append(errs, want.operands[i].untouched()) // of ref, to be sure of it too
+		errs = append(errs, o.untouched(), o.compare(c.want.operands[i], tol, c.variant))
 	}
 	return errors.Join(errs...)
 }
 
 // Cases returns the cases of the ops that inference uses, those of an op together.
-func Cases() []Case {
+func Cases() []Case { return slices.Clone(inference()) }
+
+// inference, nonFinite and training make their cases once, so that what ref computes for a case
+// is computed once, however many devices are held against it.
+var inference = sync.OnceValue(func() []Case {
 	var s suite
 	s.basic()
 	s.norms()
@@ -97,11 +100,13 @@ func Cases() []Case {
 	s.attention()
 	s.experts()
 	return s.cases
-}
+})
 
 // TrainingCases returns the cases of what training adds: its own ops, and the operands of
 // other ops that only it uses. Those of an op are together.
-func TrainingCases() []Case {
+func TrainingCases() []Case { return slices.Clone(training()) }
+
+var training = sync.OnceValue(func() []Case {
 	var s suite
 	s.basicTraining()
 	s.productGrads()
@@ -110,7 +115,7 @@ func TrainingCases() []Case {
 	s.expertGrads()
 	s.weightSteps()
 	return s.cases
-}
+})
 
 // byOp returns cases op by op.
 func byOp(cases []Case) [][]Case {
@@ -149,13 +154,18 @@ type suite struct{ cases []Case }
 // cover adds a case in every variant. Its name begins with the op's and a slash.
 func (s *suite) cover(name string, run func(b *bench)) {
 	for _, v := range variants {
-		s.cases = append(s.cases, Case{Name: name + "/" + v.name, variant: v, run: run})
+		s.include(Case{Name: name + "/" + v.name, variant: v, run: run})
 	}
 }
 
 // refuse adds a case of data that no check of shapes sees and no device may use.
 func (s *suite) refuse(name string, run func(b *bench)) {
-	s.cases = append(s.cases, Case{Name: name, variant: variants[0], fails: true, run: run})
+	s.include(Case{Name: name, variant: variants[0], fails: true, run: run})
+}
+
+func (s *suite) include(c Case) {
+	c.want = new(reference)
+	s.cases = append(s.cases, c)
 }
 
 // A variant is what every case is repeated with.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"quadrant/kernels"
@@ -19,7 +20,9 @@ func RunNonFinite(t *testing.T, open func() kernels.Device, tol func(c Case) Tol
 // Of each op there is one for every operand that the op computes with. They test what package
 // kernels says of such numbers: what they take no part in is as right as ever, and what they
 // make NaN or infinite in kernels/ref is not a number that looks right.
-func NonFiniteCases() []Case {
+func NonFiniteCases() []Case { return slices.Clone(nonFinite()) }
+
+var nonFinite = sync.OnceValue(func() []Case {
 	var s suite
 	for _, p := range []struct {
 		name string
@@ -29,14 +32,14 @@ func NonFiniteCases() []Case {
 	}
 	slices.SortStableFunc(s.cases, func(a, b Case) int { return strings.Compare(a.Op(), b.Op()) })
 	return s.cases
-}
+})
 
 // nonFinite adds the cases in which x is planted.
 func (s *suite) nonFinite(name string, x float64) {
 	// plant adds a case for each of the first n operands that run marks.
 	plant := func(op string, operands int, run func(b *bench)) {
 		for i := range operands {
-			s.cases = append(s.cases, Case{
+			s.include(Case{
 				Name:    fmt.Sprintf("%s/%s in operand %d", op, name, i),
 				variant: variant{name: name, place: columns, odd: x, into: i + 1},
 				run:     run,
