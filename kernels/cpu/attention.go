@@ -95,7 +95,8 @@ func (d *Device) store(cache kernels.Mat, row int, x []float32) {
 	}
 }
 
-// attendJob takes heads of blocks of queries. Keys come in tiles that stay in the nearer
+// attendJob takes heads of blocks of queries or, where a sequence has one query, the heads that
+// share keys. Keys come in tiles that stay in the nearer
 // caches for all queries of a block; each query keeps the largest score so far and what its
 // exponentials add up to, and what it has gathered is scaled down when a larger comes (the
 // online softmax of FlashAttention, arXiv:2205.14135). Tiles begin at the same keys for every
@@ -106,6 +107,7 @@ type attendJob struct {
 	k, v                weights
 	seqs, past, headDim int
 	heads, share        int // share: query heads per key-value head
+	together            int // heads of one unit
 	perSeq              int // blocks of one sequence
 	scale               float32
 }
@@ -121,12 +123,17 @@ func (j *attendJob) start(o *kernels.Attend) {
 	j.heads, j.share = o.Q.Cols/o.HeadDim, o.Q.Cols/o.K.Cols
 	n := j.q.rows / j.seqs
 	j.perSeq = blocks(n, queryBlock)
-	j.d.pool.do(j, j.seqs*j.perSeq*j.heads, min(n, queryBlock)*(j.past+n)*2*j.headDim)
+	j.together = 1
+	if n == 1 && j.share <= queryBlock && j.seqs*j.heads/j.share >= j.d.pool.workers {
+		j.together = j.share // which read the same keys
+	}
+	j.d.pool.do(j, j.seqs*j.perSeq*j.heads/j.together, min(n, queryBlock)*j.together*(j.past+n)*2*j.headDim)
 }
 
 func (j *attendJob) run(worker, lo, hi int) {
+	perBlock := j.heads / j.together
 	for u := lo; u < hi; u++ {
-		head, block := u%j.heads, u/j.heads
+		head, block := u%perBlock*j.together, u/perBlock
 		j.block(worker, block/j.perSeq, block%j.perSeq*queryBlock, head)
 	}
 }
@@ -137,29 +144,55 @@ type softmaxState struct {
 	top, sum float32
 }
 
-// block computes one head for the queries of a sequence from token t0 on.
+// queries are the rows of one unit: one head of several tokens, or the heads of one token that
+// share keys.
+type queries struct {
+	row, head int // the first
+	n         int
+	heads     bool // of one token
+}
+
+// at is the token's row and the head of query i.
+func (u queries) at(i int) (row, head int) {
+	if u.heads {
+		return u.row, u.head + i
+	}
+	return u.row + i, u.head
+}
+
+// out is where query i gathers.
+func (j *attendJob) out(u queries, i int) []float32 {
+	row, head := u.at(i)
+	return j.dst.row(row)[head*j.headDim:][:j.headDim]
+}
+
+// block computes one head for the queries of a sequence from token t0 on, or of one token the
+// heads that a unit takes together.
 func (j *attendJob) block(worker, seq, t0, head int) {
 	n := j.q.rows / j.seqs
-	m := min(queryBlock, n-t0)
-	col, kvCol, length := head*j.headDim, head/j.share*j.headDim, j.k.rows/j.seqs
+	u := queries{row: seq*n + t0, head: head, n: min(queryBlock, n-t0)}
+	step, m := j.q.stride, u.n
+	if j.together > 1 {
+		u.heads, u.n = true, j.together
+		step = j.headDim
+	}
+	kvCol, length := head/j.share*j.headDim, j.k.rows/j.seqs
 	temp := j.d.temp(worker, queryBlock*keyTile+(4+valueGroup)*j.headDim)
-	scores, widened, parts := temp[:m*keyTile], temp[queryBlock*keyTile:][:4*j.headDim], temp[queryBlock*keyTile+4*j.headDim:][:valueGroup*j.headDim]
-	first := seq*n + t0
+	scores, widened, parts := temp[:u.n*keyTile], temp[queryBlock*keyTile:][:4*j.headDim], temp[queryBlock*keyTile+4*j.headDim:][:valueGroup*j.headDim]
 	var states [queryBlock]softmaxState
 	for k0, seen := 0, j.past+t0+m; k0 < seen; k0 += keyTile {
 		tile := min(keyTile, seen-k0)
 		k, v := j.k.at(seq*length+k0, kvCol), j.v.at(seq*length+k0, kvCol)
-		q := j.q.data[first*j.q.stride+col:]
-		j.d.product(scores, keyTile, q, j.q.stride, k, m, tile, j.headDim, widened)
-		for i := 0; i < m; i += valueGroup {
-			n := min(valueGroup, m-i)
-			j.gather(states[i:i+n], first+i, col, scores[i*keyTile:], min(tile, j.past+t0+i+1-k0), tile, v, parts)
+		j.d.product(scores, keyTile, j.q.data[u.row*j.q.stride+head*j.headDim:], step, k, u.n, tile, j.headDim, widened)
+		for i := 0; i < u.n; i += valueGroup {
+			n := min(valueGroup, u.n-i)
+			j.gather(u, i, states[i:i+n], scores[i*keyTile:], j.past+t0+1-k0, tile, v, parts)
 		}
 	}
-	for i := range m {
-		j.d.vec.Scale(j.dst.row(first + i)[col:col+j.headDim], 1/states[i].sum)
-		if !j.lse.none() {
-			j.lse.row(first + i)[head] = float32(float64(states[i].top) + math.Log(float64(states[i].sum)))
+	for i := range u.n {
+		j.d.vec.Scale(j.out(u, i), 1/states[i].sum)
+		if row, head := u.at(i); !j.lse.none() {
+			j.lse.row(row)[head] = float32(float64(states[i].top) + math.Log(float64(states[i].sum)))
 		}
 	}
 }
@@ -168,25 +201,31 @@ func (j *attendJob) block(worker, seq, t0, head int) {
 const valueGroup = 8
 
 // gather adds the values of a tile, weighted by the exponentials of their scores, to what as
-// many queries as there are states, from a row on, have gathered. The first of them sees
+// many queries as there are states, from one on, have gathered. The first token of the unit sees
 // that many keys of the tile, which may be less than one, and each other one more than the
 // one before it, up to all. The values that all of them see are one product; it sums, like
 // WeightedRows, in the order of the keys.
-func (j *attendJob) gather(states []softmaxState, row, col int, scores []float32, sees, tile int, v weights, parts []float32) {
+func (j *attendJob) gather(u queries, from int, states []softmaxState, scores []float32, sees, tile int, v weights, parts []float32) {
 	hd, common := j.headDim, 0
+	visible := func(r int) int {
+		if u.heads {
+			return min(tile, sees)
+		}
+		return min(tile, sees+from+r)
+	}
 	if len(states) > 1 && v.f != nil && hd%16 == 0 { // whole vectors, which both sum alike
-		common = max(0, sees)
+		common = max(0, visible(0))
 	}
 	for r := range states {
-		if visible := min(tile, sees+r); visible > 0 {
-			j.weigh(&states[r], j.dst.row(row + r)[col:col+hd], scores[r*keyTile:][:visible])
+		if visible := visible(r); visible > 0 {
+			j.weigh(&states[r], j.out(u, from+r), scores[r*keyTile:][:visible])
 		}
 	}
 	if common > 0 {
 		j.d.vec.Product(vec.ProductArgs{C: parts, LDC: hd, A: scores, RowA: keyTile, StepA: 1, B: v.f, LDB: v.stride, M: len(states), N: hd, K: common})
 	}
 	for r := range states {
-		visible := min(tile, sees+r)
+		visible := visible(r)
 		if visible < 1 {
 			continue
 		}
@@ -197,7 +236,7 @@ func (j *attendJob) gather(states []softmaxState, row, col int, scores []float32
 		for k := common; k < visible && common > 0; k++ {
 			j.d.vec.Axpy(part, weights[k], v.f[k*v.stride:])
 		}
-		out := j.dst.row(row + r)[col : col+hd]
+		out := j.out(u, from+r)
 		if s := &states[r]; s.begun {
 			j.d.vec.Axpy(out, 1, part)
 		} else {

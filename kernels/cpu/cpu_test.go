@@ -143,24 +143,44 @@ func TestOpenErrors(t *testing.T) {
 }
 
 // TestAttendTogether: a query's bits are the same alone and with others, whose values are
-// summed at once, on either side of a block's and of a tile's end.
+// summed at once, on either side of a block's and of a tile's end, and whether heads that share
+// keys are a worker's unit, as with one thread, or not, as with more threads than such units.
 func TestAttendTogether(t *testing.T) {
-	const n, headDim, heads = 300, 32, 2
+	const n, headDim, heads = 300, 32, 4
 	for _, variant := range cpu.Variants() {
-		dev := open(t, variant, 1)
-		stream := kernels.NewStream(dev)
-		b := builder{dev, rand.New(rand.NewPCG(5, 6))}
-		q, k, v := b.mat(n, heads*headDim), b.mat(n, heads*headDim), b.mat(n, heads*headDim)
-		together, alone := b.mat(n, heads*headDim), b.mat(n, heads*headDim)
-		stream.Do(kernels.Attend{Dst: together, Q: q, K: k, V: v, Seqs: 1, HeadDim: headDim, Scale: 0.3})
-		for i := range n {
-			stream.Do(kernels.Attend{Dst: alone.RowRange(i, i+1), Q: q.RowRange(i, i+1), K: k, V: v, Seqs: 1, Past: i, HeadDim: headDim, Scale: 0.3})
-		}
-		x, y := make([]float32, together.Len()), make([]float32, together.Len())
-		kernels.Get(dev, x, together)
-		kernels.Get(dev, y, alone)
-		if !slices.Equal(x, y) {
-			t.Errorf("%s: %d queries at once differ from one at a time", variant, n)
+		for _, share := range []int{1, 4} {
+			for _, typ := range []kernels.Type{kernels.F32, kernels.BF16} {
+				dev, other := open(t, variant, 1), open(t, variant, 2)
+				b := builder{dev, rand.New(rand.NewPCG(5, 6))}
+				q, k, v := b.mat(n, heads*headDim), b.mat(n, heads/share*headDim), b.mat(n, heads/share*headDim)
+				if typ == kernels.BF16 {
+					k, v = narrowed(dev, k), narrowed(dev, v)
+				}
+				together, alone, apart := b.mat(n, heads*headDim), b.mat(n, heads*headDim), b.mat(n, heads*headDim)
+				kernels.NewStream(dev).Do(kernels.Attend{Dst: together, Q: q, K: k, V: v, Seqs: 1, HeadDim: headDim, Scale: 0.3})
+				for i := range n {
+					op := kernels.Attend{Dst: alone.RowRange(i, i+1), Q: q.RowRange(i, i+1), K: k, V: v, Seqs: 1, Past: i, HeadDim: headDim, Scale: 0.3}
+					kernels.NewStream(dev).Do(op)
+					op.Dst = apart.RowRange(i, i+1)
+					kernels.NewStream(other).Do(op)
+				}
+				x, y, z := make([]float32, together.Len()), make([]float32, together.Len()), make([]float32, together.Len())
+				kernels.Get(dev, x, together)
+				kernels.Get(dev, y, alone)
+				kernels.Get(dev, z, apart)
+				if !slices.Equal(x, y) || !slices.Equal(x, z) {
+					t.Errorf("%s: %d queries of %v, %d heads to a key, at once differ from one at a time", variant, n, typ, share)
+				}
+			}
 		}
 	}
+}
+
+// narrowed is m in bf16.
+func narrowed(dev kernels.Device, m kernels.Mat) kernels.Mat {
+	values := make([]float32, m.Len())
+	kernels.Get(dev, values, m)
+	half := dev.Alloc(kernels.BF16, m.Rows, m.Cols)
+	kernels.Put(dev, half, values)
+	return half
 }

@@ -176,29 +176,32 @@ done:
 	VZEROUPPER
 	RET
 
-// func vectorAVX512(c *float32, x *float32, w *float32, ldw int, quads int, k int)
+// func vectorAVX512(c *float32, x *float32, w *float32, ldw int, quads int, k int, ahead int)
 // Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·vectorAVX512(SB), NOSPLIT, $0-48
-	MOVQ ldw+24(FP), SI
-	SHLQ $0x02, SI
-	LEAQ (SI)(SI*2), DI
-	MOVQ c+0(FP), R9
-	MOVQ w+16(FP), R10
-	MOVQ quads+32(FP), R11
+TEXT ·vectorAVX512(SB), NOSPLIT, $0-56
+	MOVQ  ldw+24(FP), SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  c+0(FP), R9
+	MOVQ  w+16(FP), R10
+	MOVQ  quads+32(FP), R11
+	MOVQ  ahead+48(FP), R12
+	SHLQ  $0x02, R12
+	IMULQ SI, R12
 
 quad:
 	MOVQ   x+8(FP), DX
 	MOVQ   R10, BX
+	LEAQ   (R10)(R12*1), R8
 	LEAQ   (R10)(SI*4), R10
-	MOVQ   R10, R8
 	MOVQ   k+40(FP), CX
 	VXORPS X4, X4, X4
 
 block:
-	MOVQ    $+512, R12
+	MOVQ    $+512, R13
 	MOVQ    CX, AX
-	CMPQ    AX, R12
-	CMOVQGT R12, AX
+	CMPQ    AX, R13
+	CMOVQGT R13, AX
 	SUBQ    AX, CX
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
@@ -230,10 +233,10 @@ loop:
 tail:
 	ADDQ        $0x10, AX
 	JZ          done
-	MOVQ        $-1, R12
-	SHLXQ       AX, R12, R12
-	NOTQ        R12
-	KMOVW       R12, K1
+	MOVQ        $-1, R13
+	SHLXQ       AX, R13, R13
+	NOTQ        R13
+	KMOVW       R13, K1
 	VMOVUPS.Z   (DX), K1, Z5
 	PREFETCHT1  (R8)
 	VMOVUPS.Z   (BX), K1, Z6
@@ -597,29 +600,32 @@ done:
 	VZEROUPPER
 	RET
 
-// func vectorBF16AVX512(c *float32, x *float32, w *uint16, ldw int, quads int, k int)
+// func vectorBF16AVX512(c *float32, x *float32, w *uint16, ldw int, quads int, k int, ahead int)
 // Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·vectorBF16AVX512(SB), NOSPLIT, $0-48
-	MOVQ ldw+24(FP), SI
-	SHLQ $0x01, SI
-	LEAQ (SI)(SI*2), DI
-	MOVQ c+0(FP), R9
-	MOVQ w+16(FP), R10
-	MOVQ quads+32(FP), R11
+TEXT ·vectorBF16AVX512(SB), NOSPLIT, $0-56
+	MOVQ  ldw+24(FP), SI
+	SHLQ  $0x01, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  c+0(FP), R9
+	MOVQ  w+16(FP), R10
+	MOVQ  quads+32(FP), R11
+	MOVQ  ahead+48(FP), R12
+	SHLQ  $0x02, R12
+	IMULQ SI, R12
 
 quad:
 	MOVQ   x+8(FP), DX
 	MOVQ   R10, BX
+	LEAQ   (R10)(R12*1), R8
 	LEAQ   (R10)(SI*4), R10
-	MOVQ   R10, R8
 	MOVQ   k+40(FP), CX
 	VXORPS X4, X4, X4
 
 block:
-	MOVQ    $+512, R12
+	MOVQ    $+512, R13
 	MOVQ    CX, AX
-	CMPQ    AX, R12
-	CMOVQGT R12, AX
+	CMPQ    AX, R13
+	CMOVQGT R13, AX
 	SUBQ    AX, CX
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
@@ -655,10 +661,10 @@ loop:
 tail:
 	ADDQ        $0x10, AX
 	JZ          done
-	MOVQ        $-1, R12
-	SHLXQ       AX, R12, R12
-	NOTQ        R12
-	KMOVW       R12, K1
+	MOVQ        $-1, R13
+	SHLXQ       AX, R13, R13
+	NOTQ        R13
+	KMOVW       R13, K1
 	VMOVUPS.Z   (DX), K1, Z5
 	PREFETCHT1  (R8)
 	VPMOVZXWD.Z (BX), K1, Z6
@@ -779,13 +785,14 @@ done:
 	RET
 
 // func weightedRowsBF16AVX512(y *float32, p *float32, v *uint16, ldv int, n int, blocks int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·weightedRowsBF16AVX512(SB), NOSPLIT, $0-48
-	MOVQ y+0(FP), AX
-	MOVQ v+16(FP), CX
-	MOVQ ldv+24(FP), DX
-	MOVQ blocks+40(FP), BX
-	SHLQ $0x01, DX
+	MOVQ   y+0(FP), AX
+	MOVQ   v+16(FP), CX
+	MOVQ   ldv+24(FP), DX
+	MOVQ   blocks+40(FP), BX
+	SHLQ   $0x01, DX
+	IMUL3Q $+64, DX, SI
 
 four:
 	CMPQ   BX, $0x04
@@ -794,27 +801,29 @@ four:
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-	MOVQ   p+8(FP), SI
-	MOVQ   n+32(FP), R8
-	MOVQ   CX, DI
+	MOVQ   p+8(FP), DI
+	MOVQ   n+32(FP), R9
+	MOVQ   CX, R8
 
 fourrow:
-	VBROADCASTSS (SI), Z4
-	VPMOVZXWD    (DI), Z5
+	VBROADCASTSS (DI), Z4
+	PREFETCHT0   (R8)(SI*1)
+	PREFETCHT0   64(R8)(SI*1)
+	VPMOVZXWD    (R8), Z5
 	VPSLLD       $0x10, Z5, Z5
 	VFMADD231PS  Z5, Z4, Z0
-	VPMOVZXWD    32(DI), Z5
+	VPMOVZXWD    32(R8), Z5
 	VPSLLD       $0x10, Z5, Z5
 	VFMADD231PS  Z5, Z4, Z1
-	VPMOVZXWD    64(DI), Z5
+	VPMOVZXWD    64(R8), Z5
 	VPSLLD       $0x10, Z5, Z5
 	VFMADD231PS  Z5, Z4, Z2
-	VPMOVZXWD    96(DI), Z5
+	VPMOVZXWD    96(R8), Z5
 	VPSLLD       $0x10, Z5, Z5
 	VFMADD231PS  Z5, Z4, Z3
-	ADDQ         $0x04, SI
-	ADDQ         DX, DI
-	DECQ         R8
+	ADDQ         $0x04, DI
+	ADDQ         DX, R8
+	DECQ         R9
 	JNZ          fourrow
 	VMOVUPS      Z0, (AX)
 	VMOVUPS      Z1, 64(AX)
@@ -830,18 +839,19 @@ one:
 	CMPQ   BX, $0x01
 	JL     onedone
 	VPXORD Z6, Z6, Z6
-	MOVQ   p+8(FP), SI
-	MOVQ   n+32(FP), R8
-	MOVQ   CX, DI
+	MOVQ   p+8(FP), DI
+	MOVQ   n+32(FP), R9
+	MOVQ   CX, R8
 
 onerow:
-	VBROADCASTSS (SI), Z0
-	VPMOVZXWD    (DI), Z1
+	VBROADCASTSS (DI), Z0
+	PREFETCHT0   (R8)(SI*1)
+	VPMOVZXWD    (R8), Z1
 	VPSLLD       $0x10, Z1, Z1
 	VFMADD231PS  Z1, Z0, Z6
-	ADDQ         $0x04, SI
-	ADDQ         DX, DI
-	DECQ         R8
+	ADDQ         $0x04, DI
+	ADDQ         DX, R8
+	DECQ         R9
 	JNZ          onerow
 	VMOVUPS      Z6, (AX)
 	ADDQ         $+64, AX
@@ -1025,29 +1035,32 @@ done:
 	VZEROUPPER
 	RET
 
-// func vectorF16AVX512(c *float32, x *float32, w *uint16, ldw int, quads int, k int)
+// func vectorF16AVX512(c *float32, x *float32, w *uint16, ldw int, quads int, k int, ahead int)
 // Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·vectorF16AVX512(SB), NOSPLIT, $0-48
-	MOVQ ldw+24(FP), SI
-	SHLQ $0x01, SI
-	LEAQ (SI)(SI*2), DI
-	MOVQ c+0(FP), R9
-	MOVQ w+16(FP), R10
-	MOVQ quads+32(FP), R11
+TEXT ·vectorF16AVX512(SB), NOSPLIT, $0-56
+	MOVQ  ldw+24(FP), SI
+	SHLQ  $0x01, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  c+0(FP), R9
+	MOVQ  w+16(FP), R10
+	MOVQ  quads+32(FP), R11
+	MOVQ  ahead+48(FP), R12
+	SHLQ  $0x02, R12
+	IMULQ SI, R12
 
 quad:
 	MOVQ   x+8(FP), DX
 	MOVQ   R10, BX
+	LEAQ   (R10)(R12*1), R8
 	LEAQ   (R10)(SI*4), R10
-	MOVQ   R10, R8
 	MOVQ   k+40(FP), CX
 	VXORPS X4, X4, X4
 
 block:
-	MOVQ    $+512, R12
+	MOVQ    $+512, R13
 	MOVQ    CX, AX
-	CMPQ    AX, R12
-	CMOVQGT R12, AX
+	CMPQ    AX, R13
+	CMOVQGT R13, AX
 	SUBQ    AX, CX
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
@@ -1079,10 +1092,10 @@ loop:
 tail:
 	ADDQ        $0x10, AX
 	JZ          done
-	MOVQ        $-1, R12
-	SHLXQ       AX, R12, R12
-	NOTQ        R12
-	KMOVW       R12, K1
+	MOVQ        $-1, R13
+	SHLXQ       AX, R13, R13
+	NOTQ        R13
+	KMOVW       R13, K1
 	VMOVUPS.Z   (DX), K1, Z5
 	PREFETCHT1  (R8)
 	VCVTPH2PS.Z (BX), K1, Z6
@@ -1197,13 +1210,14 @@ done:
 	RET
 
 // func weightedRowsF16AVX512(y *float32, p *float32, v *uint16, ldv int, n int, blocks int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·weightedRowsF16AVX512(SB), NOSPLIT, $0-48
-	MOVQ y+0(FP), AX
-	MOVQ v+16(FP), CX
-	MOVQ ldv+24(FP), DX
-	MOVQ blocks+40(FP), BX
-	SHLQ $0x01, DX
+	MOVQ   y+0(FP), AX
+	MOVQ   v+16(FP), CX
+	MOVQ   ldv+24(FP), DX
+	MOVQ   blocks+40(FP), BX
+	SHLQ   $0x01, DX
+	IMUL3Q $+64, DX, SI
 
 four:
 	CMPQ   BX, $0x04
@@ -1212,23 +1226,25 @@ four:
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-	MOVQ   p+8(FP), SI
-	MOVQ   n+32(FP), R8
-	MOVQ   CX, DI
+	MOVQ   p+8(FP), DI
+	MOVQ   n+32(FP), R9
+	MOVQ   CX, R8
 
 fourrow:
-	VBROADCASTSS (SI), Z4
-	VCVTPH2PS    (DI), Z5
+	VBROADCASTSS (DI), Z4
+	PREFETCHT0   (R8)(SI*1)
+	PREFETCHT0   64(R8)(SI*1)
+	VCVTPH2PS    (R8), Z5
 	VFMADD231PS  Z5, Z4, Z0
-	VCVTPH2PS    32(DI), Z5
+	VCVTPH2PS    32(R8), Z5
 	VFMADD231PS  Z5, Z4, Z1
-	VCVTPH2PS    64(DI), Z5
+	VCVTPH2PS    64(R8), Z5
 	VFMADD231PS  Z5, Z4, Z2
-	VCVTPH2PS    96(DI), Z5
+	VCVTPH2PS    96(R8), Z5
 	VFMADD231PS  Z5, Z4, Z3
-	ADDQ         $0x04, SI
-	ADDQ         DX, DI
-	DECQ         R8
+	ADDQ         $0x04, DI
+	ADDQ         DX, R8
+	DECQ         R9
 	JNZ          fourrow
 	VMOVUPS      Z0, (AX)
 	VMOVUPS      Z1, 64(AX)
@@ -1244,17 +1260,18 @@ one:
 	CMPQ   BX, $0x01
 	JL     onedone
 	VPXORD Z6, Z6, Z6
-	MOVQ   p+8(FP), SI
-	MOVQ   n+32(FP), R8
-	MOVQ   CX, DI
+	MOVQ   p+8(FP), DI
+	MOVQ   n+32(FP), R9
+	MOVQ   CX, R8
 
 onerow:
-	VBROADCASTSS (SI), Z0
-	VCVTPH2PS    (DI), Z1
+	VBROADCASTSS (DI), Z0
+	PREFETCHT0   (R8)(SI*1)
+	VCVTPH2PS    (R8), Z1
 	VFMADD231PS  Z1, Z0, Z6
-	ADDQ         $0x04, SI
-	ADDQ         DX, DI
-	DECQ         R8
+	ADDQ         $0x04, DI
+	ADDQ         DX, R8
+	DECQ         R9
 	JNZ          onerow
 	VMOVUPS      Z6, (AX)
 	ADDQ         $+64, AX
@@ -3316,29 +3333,32 @@ tail:
 	VZEROUPPER
 	RET
 
-// func vectorAVX2(c *float32, x *float32, w *float32, ldw int, quads int, k int)
+// func vectorAVX2(c *float32, x *float32, w *float32, ldw int, quads int, k int, ahead int)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·vectorAVX2(SB), NOSPLIT, $0-48
-	MOVQ ldw+24(FP), SI
-	SHLQ $0x02, SI
-	LEAQ (SI)(SI*2), DI
-	MOVQ c+0(FP), R9
-	MOVQ w+16(FP), R10
-	MOVQ quads+32(FP), R11
+TEXT ·vectorAVX2(SB), NOSPLIT, $0-56
+	MOVQ  ldw+24(FP), SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  c+0(FP), R9
+	MOVQ  w+16(FP), R10
+	MOVQ  quads+32(FP), R11
+	MOVQ  ahead+48(FP), R12
+	SHLQ  $0x02, R12
+	IMULQ SI, R12
 
 quad:
 	MOVQ   x+8(FP), DX
 	MOVQ   R10, BX
+	LEAQ   (R10)(R12*1), R8
 	LEAQ   (R10)(SI*4), R10
-	MOVQ   R10, R8
 	MOVQ   k+40(FP), CX
 	VXORPS X4, X4, X4
 
 block:
-	MOVQ    $+512, R12
+	MOVQ    $+512, R13
 	MOVQ    CX, AX
-	CMPQ    AX, R12
-	CMOVQGT R12, AX
+	CMPQ    AX, R13
+	CMOVQGT R13, AX
 	SUBQ    AX, CX
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -3606,29 +3626,32 @@ tail:
 	VZEROUPPER
 	RET
 
-// func vectorBF16AVX2(c *float32, x *float32, w *uint16, ldw int, quads int, k int)
+// func vectorBF16AVX2(c *float32, x *float32, w *uint16, ldw int, quads int, k int, ahead int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
-TEXT ·vectorBF16AVX2(SB), NOSPLIT, $0-48
-	MOVQ ldw+24(FP), SI
-	SHLQ $0x01, SI
-	LEAQ (SI)(SI*2), DI
-	MOVQ c+0(FP), R9
-	MOVQ w+16(FP), R10
-	MOVQ quads+32(FP), R11
+TEXT ·vectorBF16AVX2(SB), NOSPLIT, $0-56
+	MOVQ  ldw+24(FP), SI
+	SHLQ  $0x01, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  c+0(FP), R9
+	MOVQ  w+16(FP), R10
+	MOVQ  quads+32(FP), R11
+	MOVQ  ahead+48(FP), R12
+	SHLQ  $0x02, R12
+	IMULQ SI, R12
 
 quad:
 	MOVQ   x+8(FP), DX
 	MOVQ   R10, BX
+	LEAQ   (R10)(R12*1), R8
 	LEAQ   (R10)(SI*4), R10
-	MOVQ   R10, R8
 	MOVQ   k+40(FP), CX
 	VXORPS X4, X4, X4
 
 block:
-	MOVQ    $+512, R12
+	MOVQ    $+512, R13
 	MOVQ    CX, AX
-	CMPQ    AX, R12
-	CMOVQGT R12, AX
+	CMPQ    AX, R13
+	CMOVQGT R13, AX
 	SUBQ    AX, CX
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -3731,13 +3754,14 @@ tail:
 	RET
 
 // func weightedRowsBF16AVX2(y *float32, p *float32, v *uint16, ldv int, n int, blocks int)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·weightedRowsBF16AVX2(SB), NOSPLIT, $0-48
-	MOVQ y+0(FP), AX
-	MOVQ v+16(FP), CX
-	MOVQ ldv+24(FP), DX
-	MOVQ blocks+40(FP), BX
-	SHLQ $0x01, DX
+	MOVQ   y+0(FP), AX
+	MOVQ   v+16(FP), CX
+	MOVQ   ldv+24(FP), DX
+	MOVQ   blocks+40(FP), BX
+	SHLQ   $0x01, DX
+	IMUL3Q $+64, DX, SI
 
 four:
 	CMPQ   BX, $0x04
@@ -3746,27 +3770,28 @@ four:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	MOVQ   p+8(FP), SI
-	MOVQ   n+32(FP), R8
-	MOVQ   CX, DI
+	MOVQ   p+8(FP), DI
+	MOVQ   n+32(FP), R9
+	MOVQ   CX, R8
 
 fourrow:
-	VBROADCASTSS (SI), Y4
-	VPMOVZXWD    (DI), Y5
+	VBROADCASTSS (DI), Y4
+	PREFETCHT0   (R8)(SI*1)
+	VPMOVZXWD    (R8), Y5
 	VPSLLD       $0x10, Y5, Y5
 	VFMADD231PS  Y5, Y4, Y0
-	VPMOVZXWD    16(DI), Y5
+	VPMOVZXWD    16(R8), Y5
 	VPSLLD       $0x10, Y5, Y5
 	VFMADD231PS  Y5, Y4, Y1
-	VPMOVZXWD    32(DI), Y5
+	VPMOVZXWD    32(R8), Y5
 	VPSLLD       $0x10, Y5, Y5
 	VFMADD231PS  Y5, Y4, Y2
-	VPMOVZXWD    48(DI), Y5
+	VPMOVZXWD    48(R8), Y5
 	VPSLLD       $0x10, Y5, Y5
 	VFMADD231PS  Y5, Y4, Y3
-	ADDQ         $0x04, SI
-	ADDQ         DX, DI
-	DECQ         R8
+	ADDQ         $0x04, DI
+	ADDQ         DX, R8
+	DECQ         R9
 	JNZ          fourrow
 	VMOVUPS      Y0, (AX)
 	VMOVUPS      Y1, 32(AX)
@@ -3782,18 +3807,19 @@ one:
 	CMPQ   BX, $0x01
 	JL     onedone
 	VXORPS Y0, Y0, Y0
-	MOVQ   p+8(FP), SI
-	MOVQ   n+32(FP), R8
-	MOVQ   CX, DI
+	MOVQ   p+8(FP), DI
+	MOVQ   n+32(FP), R9
+	MOVQ   CX, R8
 
 onerow:
-	VBROADCASTSS (SI), Y1
-	VPMOVZXWD    (DI), Y2
+	VBROADCASTSS (DI), Y1
+	PREFETCHT0   (R8)(SI*1)
+	VPMOVZXWD    (R8), Y2
 	VPSLLD       $0x10, Y2, Y2
 	VFMADD231PS  Y2, Y1, Y0
-	ADDQ         $0x04, SI
-	ADDQ         DX, DI
-	DECQ         R8
+	ADDQ         $0x04, DI
+	ADDQ         DX, R8
+	DECQ         R9
 	JNZ          onerow
 	VMOVUPS      Y0, (AX)
 	ADDQ         $+32, AX
@@ -3902,29 +3928,32 @@ tail:
 	VZEROUPPER
 	RET
 
-// func vectorF16AVX2(c *float32, x *float32, w *uint16, ldw int, quads int, k int)
+// func vectorF16AVX2(c *float32, x *float32, w *uint16, ldw int, quads int, k int, ahead int)
 // Requires: AVX, CMOV, F16C, FMA3, MMX+
-TEXT ·vectorF16AVX2(SB), NOSPLIT, $0-48
-	MOVQ ldw+24(FP), SI
-	SHLQ $0x01, SI
-	LEAQ (SI)(SI*2), DI
-	MOVQ c+0(FP), R9
-	MOVQ w+16(FP), R10
-	MOVQ quads+32(FP), R11
+TEXT ·vectorF16AVX2(SB), NOSPLIT, $0-56
+	MOVQ  ldw+24(FP), SI
+	SHLQ  $0x01, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  c+0(FP), R9
+	MOVQ  w+16(FP), R10
+	MOVQ  quads+32(FP), R11
+	MOVQ  ahead+48(FP), R12
+	SHLQ  $0x02, R12
+	IMULQ SI, R12
 
 quad:
 	MOVQ   x+8(FP), DX
 	MOVQ   R10, BX
+	LEAQ   (R10)(R12*1), R8
 	LEAQ   (R10)(SI*4), R10
-	MOVQ   R10, R8
 	MOVQ   k+40(FP), CX
 	VXORPS X4, X4, X4
 
 block:
-	MOVQ    $+512, R12
+	MOVQ    $+512, R13
 	MOVQ    CX, AX
-	CMPQ    AX, R12
-	CMOVQGT R12, AX
+	CMPQ    AX, R13
+	CMOVQGT R13, AX
 	SUBQ    AX, CX
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -4022,13 +4051,14 @@ tail:
 	RET
 
 // func weightedRowsF16AVX2(y *float32, p *float32, v *uint16, ldv int, n int, blocks int)
-// Requires: AVX, F16C, FMA3
+// Requires: AVX, F16C, FMA3, MMX+
 TEXT ·weightedRowsF16AVX2(SB), NOSPLIT, $0-48
-	MOVQ y+0(FP), AX
-	MOVQ v+16(FP), CX
-	MOVQ ldv+24(FP), DX
-	MOVQ blocks+40(FP), BX
-	SHLQ $0x01, DX
+	MOVQ   y+0(FP), AX
+	MOVQ   v+16(FP), CX
+	MOVQ   ldv+24(FP), DX
+	MOVQ   blocks+40(FP), BX
+	SHLQ   $0x01, DX
+	IMUL3Q $+64, DX, SI
 
 four:
 	CMPQ   BX, $0x04
@@ -4037,23 +4067,24 @@ four:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	MOVQ   p+8(FP), SI
-	MOVQ   n+32(FP), R8
-	MOVQ   CX, DI
+	MOVQ   p+8(FP), DI
+	MOVQ   n+32(FP), R9
+	MOVQ   CX, R8
 
 fourrow:
-	VBROADCASTSS (SI), Y4
-	VCVTPH2PS    (DI), Y5
+	VBROADCASTSS (DI), Y4
+	PREFETCHT0   (R8)(SI*1)
+	VCVTPH2PS    (R8), Y5
 	VFMADD231PS  Y5, Y4, Y0
-	VCVTPH2PS    16(DI), Y5
+	VCVTPH2PS    16(R8), Y5
 	VFMADD231PS  Y5, Y4, Y1
-	VCVTPH2PS    32(DI), Y5
+	VCVTPH2PS    32(R8), Y5
 	VFMADD231PS  Y5, Y4, Y2
-	VCVTPH2PS    48(DI), Y5
+	VCVTPH2PS    48(R8), Y5
 	VFMADD231PS  Y5, Y4, Y3
-	ADDQ         $0x04, SI
-	ADDQ         DX, DI
-	DECQ         R8
+	ADDQ         $0x04, DI
+	ADDQ         DX, R8
+	DECQ         R9
 	JNZ          fourrow
 	VMOVUPS      Y0, (AX)
 	VMOVUPS      Y1, 32(AX)
@@ -4069,17 +4100,18 @@ one:
 	CMPQ   BX, $0x01
 	JL     onedone
 	VXORPS Y0, Y0, Y0
-	MOVQ   p+8(FP), SI
-	MOVQ   n+32(FP), R8
-	MOVQ   CX, DI
+	MOVQ   p+8(FP), DI
+	MOVQ   n+32(FP), R9
+	MOVQ   CX, R8
 
 onerow:
-	VBROADCASTSS (SI), Y1
-	VCVTPH2PS    (DI), Y2
+	VBROADCASTSS (DI), Y1
+	PREFETCHT0   (R8)(SI*1)
+	VCVTPH2PS    (R8), Y2
 	VFMADD231PS  Y2, Y1, Y0
-	ADDQ         $0x04, SI
-	ADDQ         DX, DI
-	DECQ         R8
+	ADDQ         $0x04, DI
+	ADDQ         DX, R8
+	DECQ         R9
 	JNZ          onerow
 	VMOVUPS      Y0, (AX)
 	ADDQ         $+32, AX

@@ -43,7 +43,7 @@ type assembled struct {
 // rest of a sum in Go.
 type products[T float32 | uint16] struct {
 	panel        func(c *float32, ldc int, x *float32, ldx int, w *T, ldw, quads, k int)
-	vector       func(c, x *float32, w *T, ldw, quads, k int)
+	vector       func(c, x *float32, w *T, ldw, quads, k, ahead int)
 	single       func(x *float32, w *T, k int) float32
 	dot          func(x []float32, w []T) float32
 	pack         func(to *float32, w *T, ldw, k int) // nil: no tiles
@@ -148,6 +148,10 @@ func (a *assembled) gemmF16(c []float32, ldc int, x []float32, ldx int, w []uint
 	gemmBy(a, a.f16, c, ldc, x, ldx, w, ldw, m, n, k)
 }
 
+// aheadOf is the elements of a row, taken together, of the rows that one row's products ask for
+// ahead: the keys of one head are few values in each row.
+const aheadOf = 1024
+
 // gemmBy takes panels of rows of X where there are enough, and rows one by one where not.
 func gemmBy[T float32 | uint16](a *assembled, p products[T], c []float32, ldc int, x []float32, ldx int, w []T, ldw, m, n, k int) {
 	if m == 0 || n == 0 {
@@ -162,7 +166,7 @@ func gemmBy[T float32 | uint16](a *assembled, p products[T], c []float32, ldc in
 			p.panel(&c[i*ldc], ldc, &x[i*ldx], ldx, &w[0], ldw, quads, whole)
 			i += a.panelRows
 		} else {
-			p.vector(&c[i*ldc], &x[i*ldx], &w[0], ldw, quads, whole)
+			p.vector(&c[i*ldc], &x[i*ldx], &w[0], ldw, quads, whole, max(1, aheadOf/k))
 			i++
 		}
 	}

@@ -290,23 +290,26 @@ func foldQuad(v []reg.VecVirtual) reg.VecVirtual {
 
 // vector is
 //
-//	func vector…(c, x *float32, w *T, ldw, quads, k int)
+//	func vector…(c, x *float32, w *T, ldw, quads, k, ahead int)
 //
-// c[j] = x·W[j] for 4·quads rows of W. The next four rows are asked for ahead of their use.
+// c[j] = x·W[j] for 4·quads rows of W. Rows are asked for before their use, that many fours of
+// them ahead.
 func vector(set isa, e element) {
-	TEXT("vector"+e.suffix+set.name(), NOSPLIT, "func(c, x *float32, w *"+e.word+", ldw, quads, k int)")
+	TEXT("vector"+e.suffix+set.name(), NOSPLIT, "func(c, x *float32, w *"+e.word+", ldw, quads, k, ahead int)")
 	Pragma("noescape")
 	d := newDot(set, e, 1, 4)
 	d.x.p, d.w = GP64(), loadRows("ldw", e.shift)
 	d.next = d.w
 	d.next.p = GP64()
 	c, w0 := Load(Param("c"), GP64()).(reg.GPVirtual), Load(Param("w"), GP64()).(reg.GPVirtual)
-	quads := Load(Param("quads"), GP64()).(reg.GPVirtual)
+	quads, ahead := Load(Param("quads"), GP64()).(reg.GPVirtual), Load(Param("ahead"), GP64()).(reg.GPVirtual)
+	SHLQ(Imm(2), ahead)
+	IMULQ(d.w.ld, ahead) // in bytes
 	Label("quad")
 	Load(Param("x"), d.x.p)
 	MOVQ(w0, d.w.p)
+	LEAQ(Mem{Base: w0, Index: ahead, Scale: 1}, d.next.p)
 	LEAQ(Mem{Base: w0, Index: d.w.ld, Scale: 4}, w0)
-	MOVQ(w0, d.next.p)
 	sums := XMM()
 	d.begin(sums)
 	d.blocks(func() { VADDPS(foldRow(set, d.acc[0]), sums, sums) })
@@ -361,17 +364,27 @@ func resultMem() Mem {
 	return addr.Addr
 }
 
+// rowsAhead is how far ahead weightedRows asks.
+const rowsAhead = 64
+
 // weightedRows is
 //
 //	func weightedRows…(y, p *float32, v *T, ldv, n, blocks int)
 //
-// y = Σ_i p[i]·V[i] for n rows and blocks·lanes columns, summed in the order of i.
+// y = Σ_i p[i]·V[i] for n rows and blocks·lanes columns, summed in the order of i. Rows of 16
+// bits are asked for rowsAhead before their use, those after the last too: a head's values lie far
+// apart in a cache, and what follows them is used next. Those of float32 gain nothing by it.
 func weightedRows(set isa, e element) {
 	TEXT("weightedRows"+e.suffix+set.name(), NOSPLIT, "func(y, p *float32, v *"+e.word+", ldv, n, blocks int)")
 	Pragma("noescape")
 	y, v0 := Load(Param("y"), GP64()).(reg.GPVirtual), Load(Param("v"), GP64()).(reg.GPVirtual)
 	ldv, blocks := Load(Param("ldv"), GP64()).(reg.GPVirtual), Load(Param("blocks"), GP64()).(reg.GPVirtual)
 	SHLQ(Imm(e.shift), ldv)
+	var ahead reg.GPVirtual
+	if e.shift == 1 {
+		ahead = GP64()
+		IMUL3Q(I32(rowsAhead), ldv, ahead)
+	}
 	// Four columns of vectors at a time, and what is left one by one.
 	for _, width := range []int{4, 1} {
 		label := map[int]string{4: "four", 1: "one"}[width]
@@ -390,6 +403,9 @@ func weightedRows(set isa, e element) {
 		Label(label + "row")
 		w := set.vec()
 		VBROADCASTSS(Mem{Base: p}, w)
+		for line := 0; ahead != nil && line < width*set.lanes()<<e.shift; line += 64 {
+			PREFETCHT0(Mem{Base: v, Index: ahead, Scale: 1, Disp: line})
+		}
 		for i := range acc {
 			row := set.vec()
 			e.load(Mem{Base: v, Disp: i * set.lanes() << e.shift}, row)
