@@ -7,6 +7,11 @@ import (
 	"quadrant/kernels"
 )
 
+const (
+	rotaryRows = 8   // of a block, if there are many
+	mostAngles = 512 // ANGLES in kern/attention.cu
+)
+
 func (d *Device) rotaryStore(o *kernels.RotaryStore) {
 	a := d.begin(o.Q, o.K, o.V, o.KCache, o.VCache)
 	a.int(o.Q.Rows/o.Seqs, o.KCache.Rows/o.Seqs)
@@ -17,7 +22,16 @@ func (d *Device) rotaryStore(o *kernels.RotaryStore) {
 		logBase = math.Log(o.Base)
 	}
 	a.float(logBase)
-	d.launch(typed("rotary", o.KCache, o.VCache), o.Q.Rows, 1, threadsFor(o.Q.Cols), a)
+	if o.Rotary > 2*maxThreads {
+		d.fail(fmt.Errorf("rotary embedding of %d elements, and this device has a kernel for up to %d: use the CPU", o.Rotary, 2*maxThreads))
+		return
+	}
+	each := 1
+	if o.Q.Rows >= manyRows*rotaryRows && o.Rotary/2*rotaryRows <= mostAngles {
+		each = rotaryRows
+	}
+	a.int(o.Q.Rows, each)
+	d.launch(typed("rotary", o.KCache, o.VCache), blocksFor(o.Q.Rows, each), 1, max(threadsFor(o.Q.Cols), threadsFor(o.Rotary/2)), a)
 }
 
 // maxHeadDim is what a warp holds of a head: CHUNKS·32 in kern/attention.cu.
@@ -28,7 +42,7 @@ func (d *Device) attend(o *kernels.Attend) {
 		d.fail(fmt.Errorf("attention heads of %d elements, and this device has kernels for up to %d: use more heads or the CPU", o.HeadDim, maxHeadDim))
 		return
 	}
-	if d.attendStep(o) || d.flash(o) {
+	if d.attendStep(o) || d.flash(o, panels{}) {
 		return
 	}
 	a := d.begin(o.Dst, o.Q, o.K, o.V)
@@ -79,13 +93,11 @@ func (d *Device) attendStep(o *kernels.Attend) bool {
 }
 
 const (
-	flashQueries = 64  // QUERIES in kern/flash.cu
-	flashThreads = 128 // FLASH_THREADS
-	flashLeast   = 16  // queries of a sequence that are worth tensor cores
+	flashLeast = 16 // queries of a sequence that are worth tensor cores
 )
 
-// flash plans attention on tensor cores, if there are kernels for o.
-func (d *Device) flash(o *kernels.Attend) bool {
+// flash plans attention on tensor cores, whose result also becomes panels, if there are kernels for o.
+func (d *Device) flash(o *kernels.Attend, to panels) bool {
 	n := o.Q.Rows / o.Seqs
 	if n < flashLeast || o.HeadDim != 64 && o.HeadDim != 128 || o.K.Type != o.V.Type || o.K.Type.Size() != 2 || !vectors(o.K) || !vectors(o.V) {
 		return false
@@ -99,7 +111,20 @@ func (d *Device) flash(o *kernels.Attend) bool {
 	a.pointer(d.cell(o.Past))
 	a.int(o.Q.Cols / o.K.Cols)
 	a.float(float64(o.Scale))
+	a.panels(to)
 	kernel := fmt.Sprintf("flash%d_%d", o.HeadDim, d.terms())
-	d.launchZ(typed(kernel, o.K), [3]int{o.Q.Cols / o.HeadDim, blocksFor(n, flashQueries), o.Seqs}, flashThreads, a)
+	queries, threads := d.flashBlock(o.HeadDim)
+	d.launchZ(typed(kernel, o.K), [3]int{o.Q.Cols / o.HeadDim, blocksFor(n, queries), o.Seqs}, threads, a)
 	return true
+}
+
+// flashBlock is the queries and threads of a block: QUERIES and THREADS in kern/flash.h.
+func (d *Device) flashBlock(head int) (queries, threads int) {
+	switch {
+	case head == 128:
+		return 64, 128
+	case d.terms() == 1:
+		return 128, 128
+	}
+	return 128, 256
 }

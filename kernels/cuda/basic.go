@@ -57,12 +57,18 @@ func (d *Device) argMax(o *kernels.ArgMax) {
 }
 
 func (d *Device) activation(o *kernels.Activation) {
+	if d.activationRows(o, panels{}, kernels.Mat{}) {
+		return
+	}
 	a := d.begin(o.Dst, o.X, o.Mul)
 	a.int(o.Dst.Cols, int(o.Act))
 	d.launch("activation", o.Dst.Rows, 1, threadsFor(o.Dst.Cols), a)
 }
 
 func (d *Device) norm(kernel string, dst, x, delta, gain, bias kernels.Mat, eps float32) {
+	if d.normRows(kernel+"_rows", dst, x, delta, gain, bias, eps, panels{}) {
+		return
+	}
 	a := d.begin(dst, x, delta, gain, bias)
 	a.int(dst.Cols)
 	a.float(float64(eps))

@@ -66,8 +66,7 @@ type Device struct {
 	launches []launch // those of the list that is being planned
 	busy     bool     // launches may still run
 
-	scratch      uint64 // shared by launches, which run in order
-	scratchBytes int
+	scratch, panelMemory lent // shared by launches, which run in order
 
 	memory arena
 	mu     sync.Mutex

@@ -6,3 +6,6 @@ func (d *Device) WGMMAFrom(rows int) {
 		d.wgmmaFrom = rows
 	}
 }
+
+// Launches is how many the last list of ops was planned as.
+func (d *Device) Launches() int { return len(d.launches) }

@@ -99,22 +99,31 @@ func (d *Device) start() error {
 	return nil
 }
 
-// temp lends bytes of memory of unspecified content to the launches of one op. What it lent
-// before it had to grow is freed with other memory, for launches that are planned may use it.
-func (d *Device) temp(bytes int) uint64 {
-	if bytes <= d.scratchBytes {
-		return d.scratch
+// lent is memory that is lent again and again.
+type lent struct {
+	at    uint64
+	bytes int
+}
+
+// temp lends bytes of memory of unspecified content to the launches of one op.
+func (d *Device) temp(bytes int) uint64 { return d.lend(&d.scratch, bytes) }
+
+// lend is bytes of l. What it lent before it had to grow is freed with other memory, for launches
+// that are planned may use it.
+func (d *Device) lend(l *lent, bytes int) uint64 {
+	if bytes <= l.bytes {
+		return l.at
 	}
 	p, err := d.drv.Alloc(bytes)
 	if err != nil {
 		d.fail(fmt.Errorf("%d bytes of scratch memory: %w", bytes, err))
 		return 0
 	}
-	if d.scratch != 0 {
+	if l.at != 0 {
 		d.dropGraphs()
-		d.release(d.scratch)
+		d.release(l.at)
 	}
-	d.scratch, d.scratchBytes, d.live[p] = p, bytes, true
+	l.at, l.bytes, d.live[p] = p, bytes, true
 	return p
 }
 

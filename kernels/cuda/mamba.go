@@ -9,16 +9,37 @@ const convRun = 32
 const channelThreads = 64
 
 func (d *Device) convSiLU(o *kernels.ConvSiLU) {
+	if d.convRun(o, panels{}) {
+		return
+	}
+	d.launch("conv_silu", o.X.Rows, blocksFor(o.X.Cols, channelThreads), channelThreads, d.convArgs(o))
+	d.convKeep(o)
+}
+
+func (d *Device) convArgs(o *kernels.ConvSiLU) *args {
 	a := d.begin(o.Dst, o.X, o.W, o.Bias, o.State)
 	a.int(o.X.Cols, o.W.Cols, o.X.Rows/o.Seqs)
-	channels := blocksFor(o.X.Cols, channelThreads)
-	if n := o.X.Rows / o.Seqs; o.W.Cols == taps && n >= convRun {
-		d.launchZ("conv_run", [3]int{blocksFor(o.X.Cols, 2*channelThreads), blocksFor(n, convRun), o.Seqs}, 2*channelThreads, a)
-	} else {
-		d.launch("conv_silu", o.X.Rows, channels, channelThreads, a)
+	return a
+}
+
+// convRun plans a convolution of many tokens, whose result also becomes panels, if there are
+// kernels for it.
+func (d *Device) convRun(o *kernels.ConvSiLU, to panels) bool {
+	n := o.X.Rows / o.Seqs
+	if o.W.Cols != taps || n < convRun {
+		return false
 	}
+	a := d.convArgs(o)
+	a.panels(to)
+	d.launchZ("conv_run", [3]int{blocksFor(o.X.Cols, 2*channelThreads), blocksFor(n, convRun), o.Seqs}, 2*channelThreads, a)
+	d.convKeep(o)
+	return true
+}
+
+// convKeep plans that the last inputs are kept.
+func (d *Device) convKeep(o *kernels.ConvSiLU) {
 	if o.W.Cols > 1 {
-		d.launch("conv_keep", o.Seqs, channels, channelThreads, a)
+		d.launch("conv_keep", o.Seqs, blocksFor(o.X.Cols, channelThreads), channelThreads, d.convArgs(o))
 	}
 }
 
@@ -34,8 +55,9 @@ const (
 )
 
 // scanRun plans a scan of many tokens with 4 threads a channel, if there are kernels for o.
+// Its results also become panels.
 // Chunks cost the recurrence twice, so they are for too few sequences to fill a GPU.
-func (d *Device) scanRun(o *kernels.Scan) bool {
+func (d *Device) scanRun(o *kernels.Scan, to panels) bool {
 	n, dim, states := o.X.Rows/o.Seqs, o.X.Cols, o.A.Cols
 	if states > registerStates || states%4 != 0 || !vectors(o.A) || !vectors(o.State) || !vectors(o.B) || !vectors(o.C) {
 		return false
@@ -55,6 +77,7 @@ func (d *Device) scanRun(o *kernels.Scan) bool {
 		a := d.begin(o.Dst, o.X, o.Dt, o.A, o.B, o.C, o.D, o.Z, o.DtBias, o.State)
 		a.int(dim, states, n, chunk)
 		a.mats(ends, sums)
+		a.panels(to)
 		grid := [3]int{o.Seqs, blocksFor(scanLanes*dim, scanThreads), chunks}
 		if kernel == "scan_run" || chunks > 1 {
 			d.launchZ(kernel, grid, scanThreads, a)
@@ -64,7 +87,7 @@ func (d *Device) scanRun(o *kernels.Scan) bool {
 }
 
 func (d *Device) scan(o *kernels.Scan) {
-	if d.scanRun(o) {
+	if d.scanRun(o, panels{}) {
 		return
 	}
 	kernel := "scan"

@@ -243,3 +243,33 @@ func scanOf(t *testing.T, dev kernels.Device, scale float64) []float32 {
 	kernels.Get(dev, state, op.State)
 	return append(got, state...)
 }
+
+// Blocks that turn several rows, the last of them fewer, turn each by its own position.
+func TestRotaryOfManyRows(t *testing.T) {
+	run := func(dev kernels.Device) []float32 {
+		const seqs, n, past, head = 3, 171, 5, 12
+		m := maker{dev, rand.New(rand.NewPCG(7, 8))}
+		q, k := m.f32(seqs*n, 2*head), m.f32(seqs*n, head)
+		op := kernels.RotaryStore{
+			Q: q, K: k, V: m.f32(seqs*n, head), KCache: dev.Alloc(kernels.F32, seqs*(past+n), head), VCache: dev.Alloc(kernels.F32, seqs*(past+n), head),
+			Seqs: seqs, Past: past, HeadDim: head, Rotary: 8, Base: 10000,
+		}
+		kernels.NewStream(dev).Do(op)
+		if err := dev.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		var all []float32
+		for _, mat := range []kernels.Mat{q, op.KCache, op.VCache} {
+			values := make([]float32, mat.Len())
+			kernels.Get(dev, values, mat)
+			all = append(all, values...)
+		}
+		return all
+	}
+	got, want := run(open(t, ptxsim.Backward)), run(ref.New())
+	for i, w := range want {
+		if off := math.Abs(float64(got[i] - w)); !(off < 1e-5) {
+			t.Fatalf("element %d is %v, want %v", i, got[i], w)
+		}
+	}
+}

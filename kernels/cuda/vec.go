@@ -21,7 +21,7 @@ const (
 // fuse plans the ops at the beginning of a list that a kernel does together, and returns how
 // many they are: 0 if there is none. It may replace the op after them by what is left of it.
 func (d *Device) fuse(ops []kernels.Op) int {
-	for _, f := range []func([]kernels.Op) int{d.fuseRouter, d.fuseScan, d.fuseProduct, d.fuseGrouped, d.fuseCombine} {
+	for _, f := range []func([]kernels.Op) int{d.fuseRouter, d.fuseScan, d.fuseProduct, d.fuseGrouped, d.fuseCombine, d.fusePanels} {
 		if n := f(ops); n > 0 {
 			return n
 		}

@@ -7,7 +7,7 @@
   make(bf16, f32, bf16, float) make(bf16, bf16, bf16, bf16) make(bf16, f16, bf16, f16)           \
   make(f16, f32, f16, float) make(f16, bf16, f16, bf16) make(f16, f16, f16, f16)
 
-// rotary_store: a block a row of Q, K and V. A thread turns a pair.
+// rotary: a thread turns a pair.
 template <class KT, class VT> struct RotaryArgs {
   Fault fault;
   Mat<float> q;
@@ -18,6 +18,7 @@ template <class KT, class VT> struct RotaryArgs {
   const long *past; // a cell, so that a list of launches serves every step
   long headDim, rotary, qCols, kCols;
   double logBase;
+  long rows, each; // each of a block, at most as many as have ANGLES
 };
 
 // A Turn is the rotation of pair i of a head.
@@ -27,36 +28,47 @@ DEVICE Turn turn(long position, int i, int rotary, double logBase) {
   sinCos((double)position * expOf(-2.0 * i / rotary * logBase), &t.sin, &t.cos);
   return t;
 }
-template <class KT, class VT> DEVICE void rotaryRow(RotaryArgs<KT, VT> a) {
+// A block does some rows: first all their angles, which every head turns by, then a row at a time.
+enum { ANGLES = 512 };
+template <class KT, class VT> DEVICE void rotaryRows(const RotaryArgs<KT, VT> &a, Turn *turns) {
   if (a.fault.set()) return;
-  long row = blockX(), position = *a.past + row % a.n, at = row / a.n * a.length + position;
-  int dim = (int)a.headDim, rotary = (int)a.rotary, half = rotary / 2;
-  float *q = a.q.row(row);
-  const float *k = a.k.row(row), *v = a.v.row(row);
-  KT *kTo = a.kCache.row(at);
-  VT *vTo = a.vCache.row(at);
-  if (half > 0) {
-    for (int p = thread(); p < (int)a.qCols / dim * half; p += threads()) {
-      int i = p % half, j = p / half * dim + i;
-      Turn t = turn(position, i, rotary, a.logBase);
-      float x = q[j], y = q[j + half];
-      q[j] = x * t.cos - y * t.sin;
-      q[j + half] = y * t.cos + x * t.sin;
+  int dim = (int)a.headDim, rotary = (int)a.rotary, half = rotary / 2, rows = (int)a.each;
+  long past = *a.past, row0 = blockX() * rows;
+  if (row0 + rows > a.rows) rows = (int)(a.rows - row0);
+  for (int i = thread(); i < rows * half; i += threads()) turns[i] = turn(past + (row0 + i / half) % a.n, i % half, rotary, a.logBase);
+  barrier();
+  int together = half > 0 ? threads() / half : 0; // heads that are turned at once
+  int i = half > 0 ? thread() % half : 0, head = half > 0 ? thread() / half : 0;
+  for (int r = 0; r < rows; r++) {
+    long row = row0 + r, at = row / a.n * a.length + past + row % a.n;
+    float *q = a.q.row(row);
+    const float *k = a.k.row(row), *v = a.v.row(row);
+    KT *kTo = a.kCache.row(at);
+    VT *vTo = a.vCache.row(at);
+    if (head < together) {
+      Turn t = turns[r * half + i];
+      for (int j = head * dim + i; j < (int)a.qCols; j += together * dim) {
+        float x = q[j], y = q[j + half];
+        q[j] = x * t.cos - y * t.sin;
+        q[j + half] = y * t.cos + x * t.sin;
+      }
+      for (int j = head * dim + i; j < (int)a.kCols; j += together * dim) {
+        float x = k[j], y = k[j + half];
+        store(kTo + j, x * t.cos - y * t.sin);
+        store(kTo + j + half, y * t.cos + x * t.sin);
+      }
     }
-    for (int p = thread(); p < (int)a.kCols / dim * half; p += threads()) {
-      int i = p % half, j = p / half * dim + i;
-      Turn t = turn(position, i, rotary, a.logBase);
-      float x = k[j], y = k[j + half];
-      store(kTo + j, x * t.cos - y * t.sin);
-      store(kTo + j + half, y * t.cos + x * t.sin);
-    }
-  }
-  for (int j = thread(); j < (int)a.kCols; j += threads()) {
-    if (j % dim >= rotary) store(kTo + j, k[j]);
-    store(vTo + j, v[j]);
+    for (int j = thread(); j < (int)a.kCols; j += threads()) store(vTo + j, v[j]);
+    if (rotary == dim) continue;
+    for (int j = thread(); j < (int)a.kCols; j += threads())
+      if (j % dim >= rotary) store(kTo + j, k[j]);
   }
 }
-#define ROTARY(k, v, KT, VT) KERNEL void rotary_##k##_##v(RotaryArgs<KT, VT> a) { rotaryRow(a); }
+#define ROTARY(k, v, KT, VT)                                                                                  \
+  KERNEL void rotary_##k##_##v(RotaryArgs<KT, VT> a) {                                                        \
+    SHARED Turn turns[ANGLES];                                                                                \
+    rotaryRows(a, turns);                                                                                     \
+  }
 OF_TYPES(ROTARY)
 
 // attend: a warp a query of one head, its lanes along the head. One pass over the keys

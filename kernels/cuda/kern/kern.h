@@ -115,6 +115,7 @@ template <class T> DEVICE T swap(T v, int mask) {
   static_assert(sizeof(T) == 4, "a shuffle moves 4 bytes");
   return __builtin_bit_cast(T, __nvvm_shfl_sync_bfly_i32(0xffffffffu, __builtin_bit_cast(int, v), mask, 0x1f));
 }
+DEVICE bool allOfWarp(bool v) { return __nvvm_vote_all_sync(0xffffffffu, v); }
 template <class T> DEVICE T fromLane(T v, int lane) {
   static_assert(sizeof(T) == 4, "a shuffle moves 4 bytes");
   return __builtin_bit_cast(T, __nvvm_shfl_sync_idx_i32(0xffffffffu, __builtin_bit_cast(int, v), lane, 0x1f));

@@ -1,4 +1,5 @@
 // ConvSiLU and Scan: threads along the channels, which lie side by side in memory.
+#include "panel.h"
 #include "scan.h"
 
 // conv_silu: blockX is a row, blockY a range of channels. The state is read here and
@@ -20,7 +21,9 @@ KERNEL void conv_silu(ConvArgs a) {
 // conv_run is conv_silu with 4 taps for many tokens: blockX is a range of channels, blockY
 // RUN tokens of sequence blockZ, through which a thread goes with the last inputs in registers.
 enum { CONV_TAPS = 4, CONV_RUN = 32, CONV_AHEAD = 8 };
-KERNEL void conv_run(ConvArgs a) {
+struct ConvRunArgs { ConvArgs conv; Panels panels; }; // panels get the results too
+KERNEL void conv_run(ConvRunArgs args) {
+  const ConvArgs &a = args.conv;
   if (a.fault.set()) return;
   int d = (int)blockX() * threads() + thread(), seq = (int)blockZ(), from = (int)blockY() * CONV_RUN;
   if (d >= a.dim) return;
@@ -32,6 +35,8 @@ KERNEL void conv_run(ConvArgs a) {
   for (int j = 0; j < CONV_TAPS - 1; j++) past[j] = before(a, seq, from - CONV_TAPS + 1 + j, d);
   const float *x = a.x.row((long)seq * a.n) + d;
   float *dst = a.dst.row((long)seq * a.n) + d;
+  PanelColumn panel;
+  panel.begin(args.panels, d);
 #pragma unroll 1
   for (int t = from; t < to; t += CONV_AHEAD) {
     float in[CONV_AHEAD];
@@ -43,7 +48,10 @@ KERNEL void conv_run(ConvArgs a) {
       past[0] = past[1];
       past[1] = past[2];
       past[2] = in[i];
-      if (t + i < to) dst[(t + i) * a.dst.stride] = silu(c);
+      if (t + i >= to) continue;
+      c = siluFast(c);
+      dst[(t + i) * a.dst.stride] = c;
+      panel.put((long)seq * a.n + t + i, c);
     }
   }
 }

@@ -1,5 +1,4 @@
 // Operands of products by wgmma, as panels: see panel.h.
-#include "tensor.h"
 #include "panel.h"
 
 // pack_rows: blockX is a row of the result; activations are taken apart into one or two bf16, as
@@ -7,26 +6,17 @@
 // with offsets each expert's begin at groupStart.
 struct PackArgs {
   Fault fault;
-  char *high, *low; // low may be absent
+  Panels to;
   Mat<const float> a;
   Mat<const int> slots, offsets;
   long experts;
-  long in, width, rows, places, k; // rows of a panel
-  long aligned;                    // rows of a, to 16 bytes, and in is a multiple of 8
+  long in, width, places, k;
+  long aligned; // rows of a, to 16 bytes, and in is a multiple of 8
 };
 KERNEL void pack_rows(PackArgs s) {
   if (s.fault.set()) return;
   long place = blockX(), row = place, to = place;
-  if (s.offsets.p) {
-    int e = 0;
-    while (e + 1 < (int)s.experts && *s.offsets.row(e + 1) <= place) e++;
-    long from = *s.offsets.row(e);
-    if (from < 0 || from > place) {
-      if (thread() == 0) s.fault.report(BAD_OFFSET, e, (int)from);
-      return;
-    }
-    to = groupStart(from, e) + place - from;
-  }
+  if (s.offsets.p && (to = panelRow(s.fault, s.offsets, s.experts, place)) < 0) return;
   if (s.slots.p) {
     int slot = *s.slots.row(place);
     if (slot < 0 || slot >= s.places) {
@@ -50,14 +40,7 @@ KERNEL void pack_rows(PackArgs s) {
         y[i] = k + 4 + i < (int)s.in ? a[k + 4 + i] : 0.0f;
       }
     }
-    u32 t[4][2];
-    apart<bf16, 2>(t[0], x[0], x[1]);
-    apart<bf16, 2>(t[1], x[2], x[3]);
-    apart<bf16, 2>(t[2], y[0], y[1]);
-    apart<bf16, 2>(t[3], y[2], y[3]);
-    long at = inPanel(s.rows, to, k);
-    *(u32x4 *)(s.high + at) = u32x4{t[0][0], t[1][0], t[2][0], t[3][0]};
-    if (s.low) *(u32x4 *)(s.low + at) = u32x4{t[0][1], t[1][1], t[2][1], t[3][1]};
+    s.to.put(to, k, x, y);
   }
 }
 

@@ -7,7 +7,7 @@
 // that it ends in when it begins with zeros, and the sum of its δ, which together make the state
 // that the next one begins with: exp(A·Σδ)·h + end. The first chunk's place also gets a copy of
 // the state, which scan_run overwrites.
-#include "tensor.h"
+#include "panel.h"
 #include "scan.h"
 
 enum { TEAM = 4, OWN = 2, GROUP = TEAM * OWN, SHARE = STATES / TEAM, RUN = 32, SCAN_THREADS = 64 };
@@ -16,6 +16,7 @@ struct ScanRunArgs {
   ScanArgs s;
   long chunk;                // tokens of a chunk
   Mat<float> ends, sums;     // [(chunks + 1)·seqs·dim, states] and [chunks·seqs·dim, 1]
+  Panels panels;             // that get the results too
 };
 
 // Most decays are near 1, and a state multiplies many of them, so what counts is by how much of
@@ -53,19 +54,29 @@ DEVICE float softplusFast(float x) {
   s += s;
   return (x > 0 ? x : 0.0f) + __builtin_fmaf(s * q, p, s);
 }
-DEVICE float siluFast(float x) { return x * reciprocal(1.0f + exp2Fast(x * -1.44269504f)); }
+
+// Line is a channel of the tokens of a sequence.
+struct Line {
+  char *first;
+  int bytes; // to the next token
+  DEVICE void begin(const float *p, long stride) {
+    first = (char *)p;
+    bytes = (int)stride * 4;
+  }
+  DEVICE float *at(int token) const { return (float *)(first + (long)token * bytes); }
+};
 
 // Own is what a thread has of a group: tokens 2i + q.
 struct Own {
   float x[OWN], dt[OWN], z[OWN];
-  DEVICE void load(const float *const *at, const int *stride, int t, int end, int q) {
+  DEVICE void load(const Line *x_, const Line *dt_, const Line *z_, int t, int end, int q) {
 #pragma unroll
     for (int i = 0; i < OWN; i++) {
       int token = t + TEAM * i + q;
       token = token < end ? token : end - 1;
-      x[i] = at[0][(long)token * stride[0]];
-      dt[i] = at[1][(long)token * stride[1]];
-      z[i] = at[2][(long)token * stride[2]];
+      x[i] = *x_->at(token);
+      dt[i] = *dt_->at(token);
+      z[i] = *z_->at(token);
     }
   }
 };
@@ -125,16 +136,27 @@ struct Channel {
   }
 };
 
-// copyRun begins to copy B and C of RUN tokens, zeros where there is none.
-DEVICE void copyRun(const ScanArgs &s, float *to, long first, int t, int end) {
-#pragma unroll
-  for (int i = thread(); i < RUN * 8; i += SCAN_THREADS) {
-    int token = t + i / 8, state = i % 4 * 4;
-    bool isC = i % 8 >= 4, has = token < end && state < (int)s.states;
-    const float *from = (isC ? s.c : s.b).row(first + (has ? token : 0)) + (has ? state : 0);
-    copyAsync(sharedAddress(to) + i * 16, from, has);
+// CopyShare copies a thread's share of B and C of RUN tokens: the same 4 states of every eighth token.
+struct CopyShare {
+  Line from;
+  bool has;
+  DEVICE void begin(const ScanArgs &s, long first) {
+    int state = thread() % 4 * 4;
+    has = state < (int)s.states;
+    if (thread() % 8 < 4) from.begin(s.b.row(first) + (has ? state : 0), s.b.stride);
+    else from.begin(s.c.row(first) + (has ? state : 0), s.c.stride);
   }
-}
+  // copy begins to copy the tokens from t on, zeros where there is none.
+  DEVICE void copy(float *to, int t, int end) const {
+    u64 at = sharedAddress(to) + thread() * 16;
+#pragma unroll
+    for (int i = 0; i < RUN * 8 / SCAN_THREADS; i++) {
+      int token = t + i * (SCAN_THREADS / 8) + thread() / 8;
+      copyAsync(at + i * SCAN_THREADS * 16, from.at(token < end ? token : 0), has && token < end);
+    }
+    commitCopies();
+  }
+};
 
 template <bool outputs> DEVICE void scanRun(const ScanRunArgs &a, float (*bc)[RUN * 2 * STATES]) {
   const ScanArgs &s = a.s;
@@ -143,8 +165,9 @@ template <bool outputs> DEVICE void scanRun(const ScanRunArgs &a, float (*bc)[RU
   bool mine = d < s.dim;
   long sequence = blockX(), first = sequence * s.n, of = sequence * s.dim + d, all = blocksX() * s.dim;
   int from = (int)(blockZ() * a.chunk), end = from + (int)a.chunk < (int)s.n ? from + (int)a.chunk : (int)s.n;
-  copyRun(s, bc[0], first, from, end);
-  commitCopies();
+  CopyShare share;
+  share.begin(s, first);
+  share.copy(bc[0], from, end);
   if (!mine) { d = 0; of = 0; }
   Channel ch;
   bool has = mine && q * SHARE < states; // a thread without states has zeros, which stay
@@ -167,38 +190,44 @@ template <bool outputs> DEVICE void scanRun(const ScanRunArgs &a, float (*bc)[RU
     }
   }
   ch.gentle.begin(ch.rate);
-  float fastest = __builtin_fminf(__builtin_fminf(ch.rate[0], ch.rate[1]), __builtin_fminf(ch.rate[2], ch.rate[3]));
+  float fastest = -__builtin_fminf(__builtin_fminf(ch.rate[0], ch.rate[1]), __builtin_fminf(ch.rate[2], ch.rate[3]));
   float bias = s.bias.p ? s.bias.p[d] : 0.0f, skip = s.d.p ? s.d.p[d] : 0.0f, total = 0;
-  const float *at[3] = {s.x.row(first) + d, s.dt.row(first) + d, s.z.p ? s.z.row(first) + d : s.x.row(first) + d};
-  int stride[3] = {(int)s.x.stride, (int)s.dt.stride, (int)(s.z.p ? s.z.stride : s.x.stride)};
+  fastest = __builtin_fmaxf(fastest, swap(fastest, 1));
+  fastest = __builtin_fmaxf(fastest, swap(fastest, 2)); // of the channel
+  Line x, dt, z, dst;
+  x.begin(s.x.row(first) + d, s.x.stride);
+  dt.begin(s.dt.row(first) + d, s.dt.stride);
+  z = x;
+  if (s.z.p) z.begin(s.z.row(first) + d, s.z.stride);
+  dst.begin(s.dst.row(first) + d, s.dst.stride);
+  PanelColumn panel;
+  panel.begin(a.panels, d);
   Own now, next;
-  next.load(at, stride, from, end, q);
+  next.load(&x, &dt, &z, from, end, q);
 #pragma unroll 1
   for (int t = from, side = 0; t < end; t += GROUP) {
     if ((t - from) % RUN == 0) {
       awaitCopies<0>();
       barrier(); // the run is there for all, and the one before has been used by all
       side ^= 1;
-      copyRun(s, bc[side], first, t + RUN, end);
-      commitCopies();
+      share.copy(bc[side], t + RUN, end);
     }
     const float *here = bc[side ^ 1] + (t - from) % RUN * 2 * STATES + q * SHARE;
     now = next;
-    next.load(at, stride, t + GROUP < end ? t + GROUP : t, end, q);
-    float delta[OWN], input[OWN], y[OWN], most = 0;
+    next.load(&x, &dt, &z, t + GROUP < end ? t + GROUP : t, end, q);
+    float delta[OWN], input[OWN], y[OWN];
+    bool gentle = true, middle = true;
 #pragma unroll
     for (int i = 0; i < OWN; i++) {
       delta[i] = t + TEAM * i + q < end ? softplusFast(now.dt[i] + bias) : 0.0f;
       input[i] = delta[i] * now.x[i];
       total += delta[i];
-      most = __builtin_fmaxf(most, delta[i]);
+      gentle &= delta[i] * fastest <= 2.0f;
+      middle &= delta[i] * fastest <= 125.0f;
     }
-    most = __builtin_fmaxf(most, swap(most, 1));
-    most = __builtin_fmaxf(most, swap(most, 2));
-    most = maxWarp(most * -fastest);
-    if (most <= 2.0f)
+    if (allOfWarp(gentle))
       ch.group<outputs, GENTLE>(delta, input, here, q, y);
-    else if (most <= 125.0f)
+    else if (allOfWarp(middle))
       ch.group<outputs, MIDDLE>(delta, input, here, q, y);
     else
       ch.group<outputs, STEEP>(delta, input, here, q, y);
@@ -207,7 +236,11 @@ template <bool outputs> DEVICE void scanRun(const ScanRunArgs &a, float (*bc)[RU
       for (int i = 0; i < OWN; i++) {
         int token = t + TEAM * i + q;
         float sum = y[i] + skip * now.x[i];
-        if (token < end) s.dst.row(first + token)[d] = s.z.p ? sum * siluFast(now.z[i]) : sum;
+        if (s.z.p) sum *= siluFast(now.z[i]);
+        if (token < end) {
+          *dst.at(token) = sum;
+          panel.put(first + token, sum);
+        }
       }
     }
   }
@@ -220,8 +253,9 @@ template <bool outputs> DEVICE void scanRun(const ScanRunArgs &a, float (*bc)[RU
   if (has) *(f32x4 *)(a.ends.row((blockZ() + 1) * all + of) + q * SHARE) = ch.h;
   if (mine && q == 0) *a.sums.row(blockZ() * all + of) = total;
 }
+// With 10 blocks on a multiprocessor, 8 sequences of 2304 channels are one wave on 132 of them.
 #define SCAN_RUN(NAME, OUTPUTS)                                                                               \
-  KERNEL __attribute__((launch_bounds(SCAN_THREADS))) void NAME(ScanRunArgs a) {                              \
+  KERNEL __attribute__((launch_bounds(SCAN_THREADS, 10))) void NAME(ScanRunArgs a) {                          \
     SHARED __attribute__((aligned(16))) float bc[2][RUN * 2 * STATES];                                        \
     scanRun<OUTPUTS>(a, bc);                                                                                  \
   }

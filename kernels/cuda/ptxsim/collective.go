@@ -8,6 +8,7 @@ func collectives(t map[string]builder) {
 	for _, mode := range []string{"bfly", "idx", "down", "up"} {
 		t["shfl.sync."+mode+".b32"] = shuffle(mode)
 	}
+	t["vote.sync.all.pred"] = voteAll
 	t["bar.warp.sync"] = func(d *decoder) (action, error) {
 		if err := d.want(1); err != nil {
 			return nil, err
@@ -17,6 +18,28 @@ func collectives(t map[string]builder) {
 			return nil
 		}, wholeWarp(d.at.operands[0])
 	}
+}
+
+// voteAll decodes "vote.sync.all.pred p, q, members": p of every lane is whether q of all is true.
+func voteAll(d *decoder) (action, error) {
+	if err := d.want(3); err != nil {
+		return nil, err
+	}
+	dst, err := d.register(d.at.operands[0], 1)
+	if err != nil {
+		return nil, err
+	}
+	src, err := d.register(d.at.operands[1], 1)
+	if err != nil {
+		return nil, err
+	}
+	return func(w *warp, mask uint32) error {
+		all := predicate(w.holds(src, false)&mask == mask)
+		return each(mask, func(l int) error {
+			w.regs[dst][l] = all
+			return nil
+		})
+	}, wholeWarp(d.at.operands[2])
 }
 
 func wholeWarp(members string) error {

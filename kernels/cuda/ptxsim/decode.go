@@ -41,7 +41,9 @@ type decoder struct {
 	constants map[uint64]int // the slot of a value
 	specials  map[string]int
 	labels    map[string]int32
-	branches  []int                 // instructions whose targets are still names
+	branches  []branch              // whose targets are still names
+	scope     int                   // the number of the scope that is open, 0 for the kernel
+	numbered  int                   // scopes so far
 	scopes    []map[string]register // what names meant outside each scope that is open
 	dynamic   []declared            // shared memory that follows the kernel's own
 	at        *statement
@@ -67,6 +69,7 @@ func newDecoder(name string) *decoder {
 func (d *decoder) statement(text string, label bool, line int) error {
 	switch {
 	case label:
+		text = inScope(text, d.scope)
 		if _, twice := d.labels[text]; twice {
 			return fmt.Errorf("label %s is there twice", text)
 		}
@@ -84,10 +87,10 @@ func (d *decoder) statement(text string, label bool, line int) error {
 	return d.instruction(text, line)
 }
 
-// declareRegisters reads ".reg .b32 %r<9>" or ".reg .b32 %x".
+// declareRegisters reads ".reg .b32 %r<9>" or ".reg .b32 %x, %y".
 func (d *decoder) declareRegisters(text string) error {
 	words := strings.Fields(text)
-	if len(words) != 3 {
+	if len(words) < 3 {
 		return fmt.Errorf("declaration %q is not supported", text)
 	}
 	bits := width(words[1][1:])
@@ -97,19 +100,26 @@ func (d *decoder) declareRegisters(text string) error {
 	if bits == 0 {
 		return fmt.Errorf("declaration %q: type %s is not supported", text, words[1])
 	}
-	prefix, count, many := strings.Cut(strings.TrimSuffix(words[2], ">"), "<")
+	for _, name := range strings.Split(strings.Join(words[2:], ""), ",") {
+		if err := d.declareRegister(name, bits); err != nil {
+			return fmt.Errorf("declaration %q: %w", text, err)
+		}
+	}
+	return nil
+}
+
+// declareRegister takes a name, or %r<9> for nine of them.
+func (d *decoder) declareRegister(name string, bits int) error {
+	prefix, count, many := strings.Cut(strings.TrimSuffix(name, ">"), "<")
 	if !many {
 		d.registers[prefix] = register{d.slot(), bits}
 		return nil
 	}
 	n, err := strconv.Atoi(count)
-	if err != nil {
-		return fmt.Errorf("declaration %q: %w", text, err)
-	}
 	for i := range n {
 		d.registers[prefix+strconv.Itoa(i)] = register{d.slot(), bits}
 	}
-	return nil
+	return err
 }
 
 func (d *decoder) slot() int {
@@ -154,7 +164,7 @@ func (d *decoder) decode(in *instr) error {
 	switch in.op {
 	case "bra", "bra.uni":
 		in.kind = branches
-		d.branches = append(d.branches, len(d.k.code))
+		d.branches = append(d.branches, branch{len(d.k.code), d.scope})
 		return d.want(1)
 	case "ret", "exit":
 		in.kind = exits
@@ -170,7 +180,7 @@ func (d *decoder) decode(in *instr) error {
 	if !known {
 		return fmt.Errorf("instruction %s is not known", in.op)
 	}
-	if strings.HasPrefix(in.op, "shfl.sync.") || in.op == "bar.warp.sync" || strings.Contains(in.op+".", ".sync.aligned.") {
+	if strings.HasPrefix(in.op, "shfl.sync.") || strings.HasPrefix(in.op, "vote.sync.") || in.op == "bar.warp.sync" || strings.Contains(in.op+".", ".sync.aligned.") {
 		in.kind = waitsForWarp
 	}
 	if strings.HasPrefix(in.op, "mbarrier.try_wait.") {
@@ -183,9 +193,12 @@ func (d *decoder) decode(in *instr) error {
 
 // finish resolves the targets of branches.
 func (d *decoder) finish() (*kernel, error) {
-	for _, i := range d.branches {
-		in := &d.k.code[i]
-		target, known := d.labels[in.operands[0]]
+	for _, b := range d.branches {
+		in := &d.k.code[b.at]
+		target, known := d.labels[inScope(in.operands[0], b.scope)]
+		if !known {
+			target, known = d.labels[in.operands[0]]
+		}
 		if !known {
 			return nil, fmt.Errorf("%q in line %d: no such label", in.text, in.line)
 		}

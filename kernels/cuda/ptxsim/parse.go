@@ -76,6 +76,9 @@ func (p *parser) read(line string, number int) error {
 			p.kernels, p.body, line = append(p.kernels, k), nil, strings.TrimSpace(line[1:])
 			continue
 		case p.pending == "" && line[0] == '{':
+			if len(p.body.scopes) > 0 {
+				return fmt.Errorf("a scope within a scope is not supported")
+			}
 			p.body.enter()
 			line = strings.TrimSpace(line[1:])
 			continue
