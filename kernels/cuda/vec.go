@@ -1,6 +1,10 @@
 package cuda
 
-import "quadrant/kernels"
+import (
+	"slices"
+
+	"quadrant/kernels"
+)
 
 // A step of few rows, such as that of decoding, takes as long as its weights take to be read,
 // and as its launches take to follow one another. So it has kernels of its own, which do with a
@@ -78,30 +82,51 @@ func canStream(a, b kernels.Mat) bool {
 	return b.Cols <= mostStaged && vectors(a) && vectors(b) && b.Cols%(16/int(b.Type.Size())) == 0
 }
 
-// An epilogue is the activation that a product ends with.
-type epilogue struct{ act, half, second int }
+// An epilogue is the activation that a product ends with, and where its result goes: absent if
+// that is in place.
+type epilogue struct {
+	act, half, second int
+	to                kernels.Mat
+}
 
-// takeActivation returns the activation of all of y in place, and whether there is one.
-func takeActivation(ops []kernels.Op, i int, y kernels.Mat) (epilogue, bool) {
+// takeActivation returns the activation of all of y, and whether there is one.
+// Its result must not go where the product still reads.
+func takeActivation(ops []kernels.Op, i int, y kernels.Mat, read ...kernels.Mat) (epilogue, bool) {
 	o := at[kernels.Activation](ops, i)
-	if o == nil || o.Dst != o.X {
+	if o == nil || slices.ContainsFunc(read, func(m kernels.Mat) bool { return overlap(o.Dst, m) }) {
 		return epilogue{}, false
 	}
+	e := epilogue{act: int(o.Act)}
+	if o.Dst != o.X {
+		e.to = o.Dst
+	}
 	if o.X == y && o.Mul.None() {
-		return epilogue{act: int(o.Act)}, true
+		return e, true
 	}
 	if y.Cols%2 != 0 {
 		return epilogue{}, false
 	}
-	half := y.Cols / 2
-	first, second := y.ColRange(0, half), y.ColRange(half, y.Cols)
+	e.half = y.Cols / 2
+	first, second := y.ColRange(0, e.half), y.ColRange(e.half, y.Cols)
 	switch {
 	case o.X == first && o.Mul == second:
-		return epilogue{int(o.Act), half, 0}, true
+		return e, true
 	case o.X == second && o.Mul == first:
-		return epilogue{int(o.Act), half, 1}, true
+		e.second = 1
+		return e, true
 	}
 	return epilogue{}, false
+}
+
+// overlap reports whether a and b may share memory: whether the ranges do that hold them.
+func overlap(a, b kernels.Mat) bool {
+	if a.None() || b.None() {
+		return false
+	}
+	end := func(m kernels.Mat) uint64 {
+		return address(m) + uint64((m.Rows-1)*m.Stride+m.Cols)*uint64(m.Type.Size())
+	}
+	return address(a) < end(b) && address(b) < end(a)
 }
 
 // takeConv is op i if it convolves the first columns of y, of one token a sequence.
@@ -136,7 +161,7 @@ func (d *Device) fuseProduct(ops []kernels.Op) int {
 	n++
 	var conv kernels.ConvSiLU
 	var sum kernels.Mat
-	ep, activates := takeActivation(ops, n, o.Dst)
+	ep, activates := takeActivation(ops, n, o.Dst, in, o.B, o.Bias, gain, h)
 	if c := takeConv(ops, n, o.Dst); activates || c != nil {
 		if n++; c != nil {
 			conv = *c
@@ -157,7 +182,7 @@ func (d *Device) fuseProduct(ops []kernels.Op) int {
 	a.mats(sum, gain, h)
 	a.float(eps)
 	a.int(ep.act, ep.half, ep.second)
-	a.mats(conv.Dst)
+	a.mats(ep.to, conv.Dst)
 	a.pointer(address(conv.W))
 	a.int(conv.X.Cols) // in place of the stride, which is TAPS
 	a.mats(conv.Bias, conv.State)
@@ -192,7 +217,7 @@ func (d *Device) fuseGrouped(ops []kernels.Op) int {
 		return 0
 	}
 	n := 1
-	ep, activates := takeActivation(ops, n, o.Dst)
+	ep, activates := takeActivation(ops, n, o.Dst, o.A, o.B, o.Bias, o.Offsets, o.Slots)
 	if activates {
 		n++
 	}
@@ -200,6 +225,7 @@ func (d *Device) fuseGrouped(ops []kernels.Op) int {
 	split := splitOf(pairs*o.Dst.Rows, o.B)
 	a := d.begin(o.Dst, o.A, o.B, o.Bias, o.Offsets, o.Slots)
 	a.int(o.Offsets.Rows-1, o.A.Cols, o.Dst.Cols, o.Dst.Rows, max(1, o.K), split, ep.act, ep.half, ep.second)
+	a.mats(ep.to)
 	d.launch(typed("vecgroup", o.B), blocksFor(pairs, vecWarps/split), o.Dst.Rows, vecWarps*warpThreads, a)
 	return n
 }

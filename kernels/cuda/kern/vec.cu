@@ -22,6 +22,7 @@ template <class W> struct VecArgs {
   Mat<float> h;
   double eps;
   long act, half, second;     // dst's columns j and j+half are a gate and a factor; second swaps them
+  Mat<float> acted;           // where the activation's result goes, if that is not in place
   Mat<float> conv;            // conv = SiLU of the convolution of dst's first columns
   Mat<const float> taps, tapBias;  // taps has TAPS columns, its stride here is the number of rows
   Mat<float> state;
@@ -159,6 +160,29 @@ template <class W, int R> struct Vec {
   }
 };
 
+// activatePair applies the activation to what a pair of columns of a row is. In place, y is its
+// result; else that goes where it belongs, and y stays.
+template <class Args> DEVICE void activatePair(const Args &m, const int *j, const bool *valid, long row, float *y) {
+  if (!m.act) return;
+  if (!m.half) {
+#pragma unroll
+    for (int c = 0; c < COLUMNS; c++) {
+      float z = activate((int)m.act, y[c]);
+      if (!m.acted.p) y[c] = z;
+      else if (valid[c]) m.acted.row(row)[j[c]] = z;
+    }
+    return;
+  }
+  float z = m.second ? activate((int)m.act, y[1]) * y[0] : activate((int)m.act, y[0]) * y[1];
+  if (m.acted.p) {
+    if (valid[0]) m.acted.row(row)[j[0]] = z;
+  } else if (m.second) {
+    y[1] = z;
+  } else {
+    y[0] = z;
+  }
+}
+
 template <class W, int R> DEVICE void vecColumns(VecArgs<W> m, float (*shared)[COLUMNS * R + R], float *scales, float *staged) {
   Vec<W, R> v;
   int split = (int)m.split, groups = VEC_WARPS / split, group = warp() / split;
@@ -230,16 +254,7 @@ template <class W, int R> DEVICE void vecColumns(VecArgs<W> m, float (*shared)[C
     y[c] = v.of(c, row) * scale;
     if (m.bias.p && valid[c]) y[c] += m.bias.p[j[c]];
   }
-  if (m.act) {
-    if (!gated) {
-      y[0] = activate((int)m.act, y[0]);
-      y[1] = activate((int)m.act, y[1]);
-    } else if (m.second) {
-      y[1] = activate((int)m.act, y[1]) * y[0];
-    } else {
-      y[0] = activate((int)m.act, y[0]) * y[1];
-    }
-  }
+  activatePair(m, j, valid, row, y);
 #pragma unroll
   for (int c = 0; c < COLUMNS; c++) {
     if (!valid[c]) continue;
@@ -277,6 +292,7 @@ template <class W> struct VecGroupArgs {
   Mat<const int> offsets, slots;
   long experts, in, out, places, k;
   long split, act, half, second;
+  Mat<float> acted; // as above
 };
 template <class W> DEVICE void vecGroup(VecGroupArgs<W> m, float (*shared)[COLUMNS + 1], float *staged) {
   if (m.fault.set()) return;
@@ -301,16 +317,7 @@ template <class W> DEVICE void vecGroup(VecGroupArgs<W> m, float (*shared)[COLUM
   float y[COLUMNS];
 #pragma unroll
   for (int c = 0; c < COLUMNS; c++) y[c] = v.sum[c][0] + (m.bias.p && valid[c] ? m.bias.row(p.expert)[j[c]] : 0.0f);
-  if (m.act) {
-    if (!gated) {
-      y[0] = activate((int)m.act, y[0]);
-      y[1] = activate((int)m.act, y[1]);
-    } else if (m.second) {
-      y[1] = activate((int)m.act, y[1]) * y[0];
-    } else {
-      y[0] = activate((int)m.act, y[0]) * y[1];
-    }
-  }
+  activatePair(m, j, valid, blockY(), y);
 #pragma unroll
   for (int c = 0; c < COLUMNS; c++)
     if (valid[c]) m.dst.row(blockY())[j[c]] = y[c];
