@@ -32,7 +32,7 @@ var facts = Kind{
 	},
 	tokens: func(d Difficulty) (int, int) { return d.Symbols, d.PerPass * len(fact{}) },
 	prepare: func(t *Task) {
-		r := rand.New(rand.NewPCG(t.seed, 1<<63))
+		r := rand.New(rand.NewPCG(t.Seed, 1<<63))
 		seen := map[[factKey]int32]bool{}
 		for len(t.table) < t.Difficulty.Items {
 			var f fact

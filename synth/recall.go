@@ -2,16 +2,16 @@ package synth
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 )
 
-// mqar is multi-query associative recall: pairs of a key and a value, then the keys again,
-// each asking for its value. Keys are 1, …, Symbols, values Symbols+1, …, 2·Symbols, and 0
-// stands between queries, whose distances follow a power law: most are near.
+// mqar is multi-query associative recall: pairs of a key and a value, and then keys, each
+// asking for its value. Keys are 1, …, Symbols, values Symbols+1, …, 2·Symbols. Zoology's has
+// each key once, and noise between them; here every token after the pairs asks, so that a
+// sequence teaches several times as much.
 var mqar = Kind{
 	Name:    "mqar",
-	Doc:     "multi-query associative recall: Items pairs of key and value, then each key asks for its value",
+	Doc:     "multi-query associative recall: Items pairs of key and value, then keys at random, each asking for its value",
 	Default: Difficulty{Items: 8, Symbols: 64, Length: 64},
 	Expected: []Expectation{
 		{"attention", "two layers solve it at any length", "2312.04927"},
@@ -32,22 +32,12 @@ var mqar = Kind{
 			values[i] = int32(symbols + 1 + r.IntN(symbols))
 			ids[2*i], ids[2*i+1] = key+1, values[i]
 		}
-		room := len(ids) - 2*n
-		for i, key := range keys {
-			// The first free place from one that is drawn: with power 0.01, near ones are likely.
-			at := int(float64(room) * math.Pow(r.Float64(), 1/powerLaw))
-			for ids[2*n+at%room] != 0 {
-				at++
-			}
-			ids[2*n+at%room], targets[2*n+at%room] = key+1, values[i]
+		for at := 2 * n; at < len(ids); at++ {
+			i := r.IntN(n)
+			ids[at], targets[at] = keys[i]+1, values[i]
 		}
 	},
 }
-
-// powerLaw is the exponent of the distribution of distances, as Zoology has it: P(gap < g)
-// grows with g to this power. Theirs is 0.01, which draws nearly all queries side by side;
-// this spreads them more.
-const powerLaw = 0.3
 
 // selectiveCopy is the Mamba paper's: data among noise, to be written in order at the end.
 // Data are 1, …, Symbols, noise is 0 and the place of an answer Symbols+1.

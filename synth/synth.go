@@ -59,7 +59,7 @@ type Task struct {
 	Difficulty Difficulty
 	Vocab      int // of its tokens
 	Length     int // of its sequences
-	seed       uint64
+	Seed       uint64
 	table      []fact // of facts
 }
 
@@ -82,7 +82,7 @@ func (k Kind) New(d Difficulty, seed uint64) (*Task, error) {
 	if err := k.check(d); err != nil {
 		return nil, fmt.Errorf("synth: %s: %w", k.Name, err)
 	}
-	t := &Task{Kind: k, Difficulty: d, seed: seed}
+	t := &Task{Kind: k, Difficulty: d, Seed: seed}
 	t.Vocab, t.Length = k.tokens(d)
 	if k.prepare != nil {
 		k.prepare(t)
@@ -103,7 +103,7 @@ func (d Difficulty) String() string {
 
 // Describe says what the sequences are.
 func (t *Task) Describe() string {
-	return fmt.Sprintf("%s: %s, seed %d", t.Kind.Name, t.Difficulty, t.seed)
+	return fmt.Sprintf("%s: %s, seed %d", t.Kind.Name, t.Difficulty, t.Seed)
 }
 
 // Chance is the share of answers that guessing gets right.
@@ -115,7 +115,7 @@ const Test = int64(1) << 40
 // Sequence sets ids to sequence number at, and targets to the answers of its questions, −1
 // where nothing is asked. Both have the task's Length.
 func (t *Task) Sequence(at int64, ids, targets []int32) {
-	r := rand.New(rand.NewPCG(t.seed, uint64(at)))
+	r := rand.New(rand.NewPCG(t.Seed, uint64(at)))
 	for i := range targets {
 		ids[i], targets[i] = 0, -1
 	}

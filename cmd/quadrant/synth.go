@@ -26,7 +26,7 @@ type synthFlags struct {
 	width, hidden int
 	steps, batch  int
 	lr            float64
-	test          int
+	test, seeds   int
 	format, out   string
 }
 
@@ -40,7 +40,7 @@ type synthDefault struct {
 
 // synthDefaults are settings in which architectures differ within minutes.
 var synthDefaults = map[string]synthDefault{
-	"mqar":      {[]string{"attention-attention", "mamba-mamba"}, 64, 128, 600, 64, 2e-3},
+	"mqar":      {[]string{"attention-attention", "mamba-mamba"}, 64, 128, 600, 64, 4e-3},
 	"selcopy":   {[]string{"attention-attention", "mamba-mamba"}, 64, 128, 600, 64, 2e-3},
 	"induction": {[]string{"attention-attention", "mamba-mamba"}, 64, 128, 600, 64, 2e-3},
 	"copy":      {[]string{"attention-attention", "mamba-mamba"}, 64, 128, 600, 64, 2e-3},
@@ -54,17 +54,20 @@ func newSynth(a *app) *cobra.Command {
 		Short: "Train small models on a synthetic task that architectures differ in",
 		Long: `Trains small models on sequences made for one question, such as which value belonged
 to a key that stands earlier in the sequence, and tests them on sequences that they
-have not seen. Accuracies come with their 95 % intervals (Clopper and Pearson's) and
-with what the literature found; that is one training run of each model, so that
-another seed or learning rate may find otherwise.
+have not seen. Accuracies come with 95 % intervals and with what the literature found.
+With --seeds they are of runs that differ in their weights and sequences (Student's
+interval for the mean over seeds); of one run, the interval is of its answers alone
+(Clopper and Pearson's), and another seed or learning rate may find otherwise.
 
 Models are presets, YAML files, or layers joined by '-', each of attention, mamba, mlp
-and moe joined by '+': attention+mlp-mamba+moe. MoEs have 8 experts of the MLP's size
-and send each token to one, balanced by Sinkhorn.
+and moe joined by '+': attention+mlp-mamba+moe. Attention has two heads, of which a quarter
+turns with the position, as GPT-NeoX's; Mamba has 16 states and twice the width; MoEs have 8 experts of the MLP's size and send each token to one, balanced
+by Sinkhorn.
 
 Tasks:
 ` + synthDocs(),
 		Example: `  quadrant synth --task mqar --items 8
+  quadrant synth --task mqar --seeds 3 --out recall.jsonl
   quadrant synth --task facts --items 1024 --steps 500
   quadrant synth --task copy --models mamba-mamba,attention-mamba --width 32`,
 		Args: noArgs,
@@ -96,6 +99,7 @@ Tasks:
 	f.IntVar(&o.steps, "steps", 0, "steps to make")
 	f.IntVar(&o.batch, "batch", 0, "sequences of a step")
 	f.Float64Var(&o.lr, "lr", 0, "peak learning rate")
+	f.IntVar(&o.seeds, "seeds", 1, "runs of each model, from --seed on")
 	f.IntVar(&o.test, "test", 512, "sequences to test on")
 	f.StringVar(&o.format, "format", "table", "of the output: "+reports.Formats())
 	f.StringVar(&o.out, "out", "", "file to append results to, as JSON lines; models that it has are not trained again")
@@ -125,6 +129,9 @@ func (a *app) synth(ctx context.Context, k synth.Kind, o synthFlags) error {
 	if o.test < 1 {
 		return misusef("--test %d: want at least 1 sequence", o.test)
 	}
+	if o.seeds < 1 {
+		return misusef("--seeds %d: want at least 1 run", o.seeds)
+	}
 	models := make([]arch.Config, len(o.models))
 	for i, name := range o.models {
 		if models[i], err = synthModel(name, o, task.Vocab); err != nil {
@@ -135,15 +142,28 @@ func (a *app) synth(ctx context.Context, k synth.Kind, o synthFlags) error {
 	if err != nil {
 		return err
 	}
-	for i, name := range o.models {
-		if err = a.synthOne(ctx, task, name, models[i], o, s); err != nil {
-			break
-		}
-	}
+	err = a.synthAll(ctx, k, models, o, s)
 	if err := errors.Join(err, s.close()); err != nil {
 		return resumable(err, o.out)
 	}
 	return a.table(synthTable(task, s.results()), o.format)
+}
+
+// synthAll trains every model from every seed. What one seed makes of all models comes before
+// the next seed, so that whoever stops early has something to compare.
+func (a *app) synthAll(ctx context.Context, k synth.Kind, models []arch.Config, o synthFlags, s *sink) error {
+	for i := range o.seeds {
+		task, err := k.New(o.difficulty, a.seed+uint64(i))
+		if err != nil {
+			return err
+		}
+		for m, name := range o.models {
+			if err := a.synthOne(ctx, task, name, models[m], o, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // synthOptions are how a model is trained on task.
@@ -165,7 +185,7 @@ func (a *app) synthOne(ctx context.Context, task *synth.Task, name string, cfg a
 		return misuse(err)
 	}
 	r := results.Result{
-		Schema: results.Schema, Env: environment(dev), Metric: "answers", Subject: synthSubject(name, cfg, a.seed, o),
+		Schema: results.Schema, Env: environment(dev), Metric: "answers", Subject: synthSubject(name, cfg, task.Seed, o),
 		Point: results.Point{Phase: task.Kind.Name, Corpus: task.Describe(), Step: o.steps, Tokens: o.steps * options.TokensPerStep(), Window: task.Length, Batch: o.batch},
 	}
 	if s.known(r) {
@@ -175,7 +195,7 @@ func (a *app) synthOne(ctx context.Context, task *synth.Task, name string, cfg a
 	if err != nil {
 		return err
 	}
-	l.Model().Init(a.seed)
+	l.Model().Init(task.Seed)
 	trainer, err := train.NewTrainer(l, task, options)
 	if err != nil {
 		return err
@@ -284,8 +304,7 @@ func synthLayer(name string, o synthFlags) (arch.Layer, error) {
 	for part := range strings.SplitSeq(name, "+") {
 		switch {
 		case part == "attention" && l.Sequence == (arch.Sequence{}):
-			head := max(2, o.width/4)
-			l.Sequence.Attention = &arch.Attention{Heads: max(1, o.width/head), KVHeads: max(1, o.width/head), HeadDim: head, Rotary: &arch.Rotary{Dim: head / 2 * 2, Base: 10000}}
+			l.Sequence.Attention = synthAttention(o.width)
 		case part == "mamba" && l.Sequence == (arch.Sequence{}):
 			l.Sequence.Mamba = &arch.Mamba{Inner: 2 * o.width, State: 16, Conv: 4, Rank: (o.width + 15) / 16, ConvBias: true}
 		case part == "mlp" && l.Channel == (arch.Channel{}):
@@ -300,4 +319,14 @@ func synthLayer(name string, o synthFlags) (arch.Layer, error) {
 		}
 	}
 	return l, nil
+}
+
+// synthAttention turns a quarter of each head only, as GPT-NeoX does. Where all of a head
+// turns, what tokens are is blurred by how far apart they are: two layers then take far longer
+// than a task here lasts to find that one must look at the token before, and the other for
+// what the first found there.
+func synthAttention(width int) *arch.Attention {
+	heads := min(2, max(1, width/4))
+	head := width / heads
+	return &arch.Attention{Heads: heads, KVHeads: heads, HeadDim: head, Rotary: &arch.Rotary{Dim: max(2, head/4/2*2), Base: 10000}}
 }
