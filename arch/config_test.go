@@ -49,7 +49,7 @@ func TestValidate(t *testing.T) {
 		{"mamba-moe", "router.top_k is 5, but there are 4 experts", func(c *arch.Config) { c.Layers[1].Channel.MoE.Router.TopK = 5 }},
 		{"mamba-moe", "router.score is missing", func(c *arch.Config) { c.Layers[1].Channel.MoE.Router.Score = 0 }},
 		{"mamba-moe", "sinkhorn: temperature is 0", func(c *arch.Config) { c.Layers[1].Channel.MoE.Router.Sinkhorn.Temperature = 0 }},
-		{"mamba-moe", "router has 2 of sinkhorn, loss_free and hash", func(c *arch.Config) { router(c).LossFree = &arch.LossFree{Rate: 0.1} }},
+		{"mamba-moe", "router has 2 of sinkhorn, loss_free, hash and expert_choice", func(c *arch.Config) { router(c).LossFree = &arch.LossFree{Rate: 0.1} }},
 		{"mamba-moe", "router.gate_scale is -1", func(c *arch.Config) { router(c).GateScale = -1 }},
 		{"mamba-moe", "router.balance_loss is NaN", func(c *arch.Config) { router(c).BalanceLoss = float32(math.NaN()) }},
 		{"mamba-moe", "router.z_loss is -0.1", func(c *arch.Config) { router(c).ZLoss = -0.1 }},
@@ -58,6 +58,13 @@ func TestValidate(t *testing.T) {
 			router(c).Sinkhorn, router(c).Inference = nil, arch.EMABiasInference
 		}},
 		{"mamba-moe", "router.loss_free.rate is missing or 0", func(c *arch.Config) { router(c).Sinkhorn, router(c).LossFree = nil, &arch.LossFree{} }},
+		{"mamba-moe", "router has 2 of sinkhorn, loss_free, hash and expert_choice", func(c *arch.Config) { router(c).ExpertChoice = true }},
+		{"mamba-moe", "router.expert_choice fills experts evenly", func(c *arch.Config) {
+			*router(c) = arch.Router{TopK: 1, Score: kernels.SigmoidScore, ExpertChoice: true}
+		}},
+		{"mamba-moe", "router.inference is expert_choice, but it has no expert_choice", func(c *arch.Config) {
+			*router(c) = arch.Router{TopK: 1, Score: kernels.SoftmaxScore, Inference: arch.ExpertChoiceInference}
+		}},
 		{"routers", "router.hash routes by token ids: it goes with top_k and capacity only", func(c *arch.Config) { c.Layers[0].Channel.MoE.Router.Bias = true }},
 		{"mamba-moe", "experts is missing or 0", func(c *arch.Config) { c.Layers[1].Channel.MoE.Experts = 0 }},
 	} {

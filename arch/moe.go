@@ -41,9 +41,12 @@ func (m *moe) mix(s step, dst, x kernels.Mat) {
 	defer sc.End()
 	k := m.router.TopK
 	n := x.Rows * k
-	r := routes{
-		experts: s.Temp(kernels.I32, x.Rows, k), gates: s.Temp(kernels.F32, x.Rows, k),
-		slots: s.Temp(kernels.I32, n, 1), places: s.Temp(kernels.I32, n, 1), offsets: s.Temp(kernels.I32, m.Experts+1, 1),
+	r := routes{slots: s.Temp(kernels.I32, n, 1), offsets: s.Temp(kernels.I32, m.Experts+1, 1)}
+	chosen := m.router.ExpertsChoose(s.training)
+	if chosen {
+		r.gates = s.Temp(kernels.F32, n, 1)
+	} else {
+		r.experts, r.gates, r.places = s.Temp(kernels.I32, x.Rows, k), s.Temp(kernels.F32, x.Rows, k), s.Temp(kernels.I32, n, 1)
 	}
 	h := s.Temp(kernels.F32, n, m.Expert.width())
 	y := s.Temp(kernels.F32, n, x.Cols)
@@ -51,5 +54,9 @@ func (m *moe) mix(s step, dst, x kernels.Mat) {
 	m.router.route(s, r, x)
 	s.Do(kernels.GroupedMatMul{Dst: h, A: x, B: m.in.Mat, Bias: m.inBias.Mat, Offsets: r.offsets, Slots: r.slots, K: k})
 	s.Do(kernels.GroupedMatMul{Dst: y, A: m.Expert.activate(s.Stream, h), B: m.out.Mat, Bias: m.outBias.Mat, Offsets: r.offsets})
+	if chosen {
+		s.Do(kernels.ScatterAdd{Dst: dst, Src: y, Gates: r.gates, Slots: r.slots, Offsets: r.offsets, K: k})
+		return
+	}
 	s.Do(kernels.Combine{Dst: dst, Src: y, Places: r.places, Gates: r.gates})
 }

@@ -29,13 +29,20 @@ func (r *router) params(visit visitor) {
 }
 
 // routes are a router's choices for T tokens: experts and their gates [T, k], and the list of
-// choices by expert, as kernels.Sort makes it.
+// choices by expert, as kernels.Sort makes it; or, where experts choose, that list as
+// kernels.ExpertChoice makes it, and gates by place [T·k, 1].
 type routes struct{ experts, gates, slots, places, offsets kernels.Mat }
 
 // route makes to from x, the mixer's input.
 func (r *router) route(s step, to routes, x kernels.Mat) {
 	sc := s.Scope("router", -1)
 	defer sc.End()
+	if r.ExpertsChoose(s.training) {
+		s.Do(kernels.ExpertChoice{
+			Slots: to.slots, Offsets: to.offsets, Gates: to.gates, Logits: r.logits(s, r.input(s, x)), K: r.TopK, GateScale: r.GateScale,
+		})
+		return
+	}
 	if r.Hash {
 		s.Do(kernels.HashRoute{Experts: to.experts, Gates: to.gates, IDs: s.ids, Of: r.experts})
 	} else {
@@ -63,10 +70,16 @@ func (r *router) input(s step, x kernels.Mat) kernels.Mat {
 	return x
 }
 
-// choose scores the experts by x and takes the best.
-func (r *router) choose(s step, to routes, x kernels.Mat) {
+// logits scores the experts by x.
+func (r *router) logits(s step, x kernels.Mat) kernels.Mat {
 	logits := s.Temp(kernels.F32, x.Rows, r.experts)
 	s.Do(kernels.MatMul{Dst: logits, A: x, B: r.w.Mat, Bias: r.bias.Mat})
+	return logits
+}
+
+// choose scores the experts by x and takes the best.
+func (r *router) choose(s step, to routes, x kernels.Mat) {
+	logits := r.logits(s, x)
 	s.Do(kernels.Route{
 		Experts: to.experts, Gates: to.gates, Logits: logits, Bias: r.balanced(s, logits), Score: r.Score, GateScale: r.GateScale,
 	})

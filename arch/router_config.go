@@ -10,9 +10,10 @@ import (
 // A Router chooses each token's experts and their gates; see kernels.Route. How it chooses
 // while training and how afterwards are two settings.
 //
-// While training it chooses by the logits (none of Sinkhorn, LossFree and Hash is set), by
-// the logits and a bias that balances the load (Sinkhorn: found for each batch; LossFree:
-// learned), or by the token's id alone (Hash).
+// While training it chooses by the logits (none of Sinkhorn, LossFree, ExpertChoice and Hash is
+// set), by the logits and a bias that balances the load (Sinkhorn: found for each batch;
+// LossFree: learned), or by the token's id alone (Hash); or experts choose tokens, TopK of them
+// a token on average (ExpertChoice).
 type Router struct {
 	TopK      int           `yaml:"top_k" json:"top_k"`
 	Score     kernels.Score `yaml:"score" json:"score,omitempty"`           // of gates; Hash has none
@@ -23,6 +24,9 @@ type Router struct {
 	Sinkhorn *Sinkhorn `yaml:"sinkhorn" json:"sinkhorn,omitempty"`
 	LossFree *LossFree `yaml:"loss_free" json:"loss_free,omitempty"`
 	Hash     bool      `yaml:"hash" json:"hash,omitempty"` // in inference too; see kernels.HashRoute
+	// ExpertChoice lets each expert take its tokens, of a whole batch, while training; see
+	// kernels.ExpertChoice. It goes with softmax, top_k, gate_scale, bias and input only.
+	ExpertChoice bool `yaml:"expert_choice" json:"expert_choice,omitempty"`
 
 	Inference Inference `yaml:"inference" json:"inference,omitempty"`
 
@@ -71,8 +75,9 @@ func (i *RouterInput) UnmarshalText(text []byte) error {
 	return err
 }
 
-// An Inference is how a router that Sinkhorn balances in training chooses afterwards, when a
-// token must not depend on the batch it comes in. The zero Inference is argmax.
+// An Inference is how a router whose choices in training depend on the whole batch, by Sinkhorn
+// or because experts choose, does it afterwards, when a token must not depend on what it comes
+// with. The zero Inference is argmax.
 type Inference uint8
 
 const (
@@ -85,12 +90,15 @@ const (
 	// EMABiasInference adds the moving average of the biases that Sinkhorn found in training.
 	// It is a vector that is kept with the weights.
 	EMABiasInference
+	// ExpertChoiceInference lets experts choose among the tokens of a step, as in training: for
+	// diagnosis only, as SinkhornInference.
+	ExpertChoiceInference
 )
 
 // emaRate is how far a step moves the average of [EMABiasInference].
 const emaRate = 0.02
 
-var inferenceNames = enum.Names{"argmax", "sinkhorn", "ema_bias"}
+var inferenceNames = enum.Names{"argmax", "sinkhorn", "ema_bias", "expert_choice"}
 
 func (i Inference) String() string { return inferenceNames.Of(uint8(max(i, ArgmaxInference))) }
 
@@ -104,7 +112,8 @@ func (i *Inference) UnmarshalText(text []byte) error {
 	return err
 }
 
-// TrainingChoice names how r chooses while training: argmax, sinkhorn, loss_free or hash.
+// TrainingChoice names how r chooses while training: argmax, sinkhorn, loss_free, hash or
+// expert_choice.
 func (r Router) TrainingChoice() string {
 	switch {
 	case r.Sinkhorn != nil:
@@ -113,17 +122,38 @@ func (r Router) TrainingChoice() string {
 		return "loss_free"
 	case r.Hash:
 		return "hash"
+	case r.ExpertChoice:
+		return "expert_choice"
 	}
 	return "argmax"
 }
 
 // InferenceChoice names how r chooses when it does not train: argmax, sinkhorn, ema_bias,
-// loss_free or hash.
+// loss_free, hash or expert_choice.
 func (r Router) InferenceChoice() string {
 	if r.LossFree != nil || r.Hash {
 		return r.TrainingChoice()
 	}
 	return r.Inference.String()
+}
+
+// ExpertsChoose reports whether experts choose tokens, rather than tokens experts.
+func (r Router) ExpertsChoose(training bool) bool {
+	return r.ExpertChoice && (training || r.Inference == ExpertChoiceInference)
+}
+
+// Inferences are the ways in which r can choose once it is trained, where there are several;
+// the last is the one to use.
+func (r Router) Inferences() []Inference {
+	switch {
+	case r.ExpertChoice:
+		return []Inference{ExpertChoiceInference, ArgmaxInference}
+	case r.Sinkhorn == nil:
+		return nil
+	case r.Inference == EMABiasInference: // others do not learn it
+		return []Inference{ArgmaxInference, SinkhornInference, EMABiasInference}
+	}
+	return []Inference{ArgmaxInference, SinkhornInference}
 }
 
 // learnsBalance reports whether r has a bias that is learned without a gradient.
@@ -157,13 +187,13 @@ func (v *validator) router(name string, r Router, experts int) {
 		v.failf("%s.top_k is %d, but there are %d experts", name, r.TopK, experts)
 	}
 	choices := 0
-	for _, set := range []bool{r.Sinkhorn != nil, r.LossFree != nil, r.Hash} {
+	for _, set := range []bool{r.Sinkhorn != nil, r.LossFree != nil, r.Hash, r.ExpertChoice} {
 		if set {
 			choices++
 		}
 	}
 	if choices > 1 {
-		v.failf("%s has %d of sinkhorn, loss_free and hash, want at most one", name, choices)
+		v.failf("%s has %d of sinkhorn, loss_free, hash and expert_choice, want at most one", name, choices)
 	}
 	if r.Hash {
 		if r != (Router{TopK: r.TopK, Hash: true, Capacity: r.Capacity}) {
@@ -177,8 +207,16 @@ func (v *validator) router(name string, r Router, experts int) {
 		if !(s.Temperature > 0 && s.Temperature < 1e6) || !(s.Tolerance > 0 && s.Tolerance < 1) {
 			v.failf("%s.sinkhorn: temperature is %v and tolerance %v, want above 0, and below 1e6 and 1", name, s.Temperature, s.Tolerance)
 		}
-	} else if r.Inference > ArgmaxInference {
+	} else if r.Inference == SinkhornInference || r.Inference == EMABiasInference {
 		v.failf("%s.inference is %v, but it has no sinkhorn", name, r.Inference)
+	}
+	if r.ExpertChoice {
+		only := Router{TopK: r.TopK, Score: kernels.SoftmaxScore, GateScale: r.GateScale, Bias: r.Bias, Input: r.Input, ExpertChoice: true, Inference: r.Inference}
+		if choices == 1 && r != only {
+			v.failf("%s.expert_choice fills experts evenly: it goes with score: softmax, and with no balance_loss, z_loss or capacity", name)
+		}
+	} else if r.Inference == ExpertChoiceInference {
+		v.failf("%s.inference is %v, but it has no expert_choice", name, r.Inference)
 	}
 	if f := r.LossFree; f != nil && !(f.Rate > 0 && f.Rate < 1) {
 		v.failf("%s.loss_free.rate is missing or %v, want above 0 and below 1", name, f.Rate)

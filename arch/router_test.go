@@ -24,6 +24,8 @@ func TestChoices(t *testing.T) {
 		{arch.Router{Sinkhorn: s, Inference: arch.EMABiasInference}, "sinkhorn", "ema_bias"},
 		{arch.Router{LossFree: &arch.LossFree{}}, "loss_free", "loss_free"},
 		{arch.Router{Hash: true}, "hash", "hash"},
+		{arch.Router{ExpertChoice: true}, "expert_choice", "argmax"},
+		{arch.Router{ExpertChoice: true, Inference: arch.ExpertChoiceInference}, "expert_choice", "expert_choice"},
 	} {
 		if a, b := c.router.TrainingChoice(), c.router.InferenceChoice(); a != c.training || b != c.inference {
 			t.Errorf("%+v: %s in training and %s in inference, want %s and %s", c.router, a, b, c.training, c.inference)
@@ -128,6 +130,51 @@ func TestWhatMovesBuffers(t *testing.T) {
 		if slices.Equal(part, still[:4]) {
 			t.Errorf("a step of training leaves %v", part)
 		}
+	}
+}
+
+// Where experts choose, each has its share of a step of training, and a token that it is sent
+// to in inference depends on no other token.
+func TestExpertChoice(t *testing.T) {
+	dev := openCPU(t)
+	cfg := models()["transformer-moe"]
+	for i := range cfg.Layers {
+		moe := *cfg.Layers[i].Channel.MoE
+		moe.Router = arch.Router{TopK: 2, Score: kernels.SoftmaxScore, ExpertChoice: true}
+		cfg.Layers[i].Channel.MoE = &moe
+	}
+	m := build(t, cfg, dev, arch.Types{})
+	ids := tokens(29)
+	whole := run(t, m, dev, 1, ids, len(ids))
+	if step := run(t, m, dev, 1, ids, 20, 9); !slices.Equal(step, whole) {
+		t.Error("inference depends on what comes later")
+	}
+	s := m.Open(1, len(ids))
+	s.Training = true
+	if training := feed(t, s, dev, 1, ids, len(ids)); slices.Equal(training, whole) {
+		t.Error("training chooses as inference does")
+	}
+	counter := &shares{Device: dev}
+	s = build(t, cfg, counter, arch.Types{}).Open(1, len(ids))
+	s.Training = true
+	feed(t, s, counter, 1, ids, len(ids))
+	if want := []int32{0, 14, 29, 43, 58}; len(counter.ends) != 2 || !slices.Equal(counter.ends[0], want) || !slices.Equal(counter.ends[1], want) {
+		t.Errorf("experts have the places %v, want %v in both layers", counter.ends, want)
+	}
+}
+
+// shares is a device that notes the places of experts that choose.
+type shares struct {
+	kernels.Device
+	ends [][]int32
+}
+
+func (s *shares) Do(op kernels.Op) {
+	s.Device.Do(op)
+	if o, ok := op.(*kernels.ExpertChoice); ok {
+		ends := make([]int32, o.Offsets.Rows)
+		kernels.Get(s.Device, ends, o.Offsets)
+		s.ends = append(s.ends, ends)
 	}
 }
 

@@ -103,14 +103,15 @@ func (m *Match) UnmarshalText(text []byte) error {
 type RouterKind uint8
 
 const (
-	SinkhornRouter RouterKind = iota + 1 // Sinkhorn balances; the base's settings of it, if it has any
-	SwitchRouter                         // softmax, balance_loss 0.01, z_loss 0.001, gate_scale 1
-	LossFreeRouter                       // a learned bias, rate 0.001
-	HashRouter                           // by the token's id
-	ArgmaxRouter                         // nothing balances
+	SinkhornRouter     RouterKind = iota + 1 // Sinkhorn balances; the base's settings of it, if it has any
+	SwitchRouter                             // softmax, balance_loss 0.01, z_loss 0.001, gate_scale 1
+	LossFreeRouter                           // a learned bias, rate 0.001
+	HashRouter                               // by the token's id
+	ArgmaxRouter                             // nothing balances
+	ExpertChoiceRouter                       // experts choose tokens; softmax, gate_scale 1
 )
 
-var routerKindNames = enum.Names{"sinkhorn", "switch", "loss_free", "hash", "none"}
+var routerKindNames = enum.Names{"sinkhorn", "switch", "loss_free", "hash", "none", "expert_choice"}
 
 func (k RouterKind) String() string { return routerKindNames.Of(uint8(k)) }
 

@@ -49,6 +49,9 @@ func Balance(ctx context.Context, routes *Routes, m *arch.Model, ids []int32, o 
 	if len(t.loads) == 0 {
 		return nil, fmt.Errorf("evals: the model has no mixture of experts to balance")
 	}
+	if err := TokensChoose(m.Config, o.Training); err != nil {
+		return nil, err
+	}
 	routes.See, routes.Limit = t.see, t.limit
 	defer func() { routes.See, routes.Limit = nil, nil }()
 

@@ -190,3 +190,19 @@ func TestBalanceDrops(t *testing.T) {
 		}
 	}
 }
+
+// Experts that choose their tokens have even loads by definition: there is nothing to count,
+// and it is said so. What tokens choose in inference is counted.
+func TestBalanceOfExpertChoice(t *testing.T) {
+	moe := *experts.MoE
+	moe.Router = arch.Router{TopK: 2, Score: kernels.SoftmaxScore, ExpertChoice: true}
+	routes, m := model(t, arch.Channel{MoE: &moe})
+	_, err := evals.Balance(t.Context(), routes, m, text(50), evals.BalanceOptions{Window: 10, Training: true})
+	if err == nil || !strings.Contains(err.Error(), "the experts of layer 1 choose their tokens") {
+		t.Errorf("in training: %v", err)
+	}
+	loads, err := evals.Balance(t.Context(), routes, m, text(50), evals.BalanceOptions{Window: 10})
+	if err != nil || len(loads) != 2 {
+		t.Errorf("in inference: %v, %d layers", err, len(loads))
+	}
+}

@@ -2,7 +2,12 @@
 // texts, and where their routers send tokens.
 package evals
 
-import "quadrant/kernels"
+import (
+	"fmt"
+
+	"quadrant/arch"
+	"quadrant/kernels"
+)
 
 // Routes is a device that passes ops on and shows each choice of a router to See.
 type Routes struct {
@@ -16,6 +21,17 @@ type Routes struct {
 
 	trace  kernels.Trace
 	buffer []int32
+}
+
+// TokensChoose returns an error for a model of which a router lets experts choose: there is
+// then no choice of each token for [Routes] to show, and every expert has its even share.
+func TokensChoose(c arch.Config, training bool) error {
+	for i, l := range c.Layers {
+		if m := l.Channel.MoE; m != nil && m.Router.ExpertsChoose(training) {
+			return fmt.Errorf("evals: the experts of layer %d choose their tokens, evenly by definition: what tokens choose can be shown of inference by argmax", i)
+		}
+	}
+	return nil
 }
 
 // Do passes op on and looks at what a router chose.

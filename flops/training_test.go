@@ -6,6 +6,7 @@ import (
 
 	"quadrant/arch"
 	"quadrant/flops"
+	"quadrant/kernels"
 	"quadrant/train"
 )
 
@@ -70,6 +71,36 @@ func TestTrainingEqualsClosedForm(t *testing.T) {
 				t.Errorf("%s, %d tokens: %.3f times the forward pass", name, n, ratio)
 			}
 		}
+	}
+}
+
+// Where experts choose, the experts' work is that of tokens that choose as many; what differs
+// is the choice itself, and that sums are over a token's places, however many those are.
+func TestExpertChoiceEqualsClosedForm(t *testing.T) {
+	cfg := config(mamba, moe)
+	for i := range cfg.Layers {
+		m := *cfg.Layers[i].Channel.MoE
+		m.Router = arch.Router{TopK: top, Score: kernels.SoftmaxScore, GateScale: 2, Bias: true, ExpertChoice: true}
+		cfg.Layers[i].Channel.MoE = &m
+	}
+	const n = 40
+	var m flops.Meter
+	l, err := train.NewLearner(cfg, &m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := make([]int32, n)
+	for range 2 {
+		m.Reset()
+		if _, err := l.Step(ids, ids, 1, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := trainingByHand(true, true, n)
+	want["router"] = layers * n * (3*2*H*E + 2*E + (6*E + 1 + 2*top) + (6*E + 2*top) + H) // products and bias; choice; its gradient; the input's share
+	want["experts"] = layers * n * (top*int64(6*H*F+5*F) + top*int64(12*H*F+(8+3)*F) + 2*top*H + 3*top*H + top*H)
+	if !maps.Equal(m.Parts, want) {
+		t.Errorf("got  %v\nwant %v", m.Parts, want)
 	}
 }
 

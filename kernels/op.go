@@ -75,6 +75,11 @@ type kept struct {
 	adamW              AdamW
 	average            Average
 	biasStep           BiasStep
+
+	expertChoice     ExpertChoice
+	expertChoiceGrad ExpertChoiceGrad
+	scatterAdd       ScatterAdd
+	scatterAddGrad   ScatterAddGrad
 }
 
 // keep copies op into its place and returns a pointer to it. It is the one list of all
@@ -216,6 +221,18 @@ func (k *kept) keep(op Op) Op {
 	case BiasStep:
 		k.biasStep = o
 		return &k.biasStep
+	case ExpertChoice:
+		k.expertChoice = o
+		return &k.expertChoice
+	case ExpertChoiceGrad:
+		k.expertChoiceGrad = o
+		return &k.expertChoiceGrad
+	case ScatterAdd:
+		k.scatterAdd = o
+		return &k.scatterAdd
+	case ScatterAddGrad:
+		k.scatterAddGrad = o
+		return &k.scatterAddGrad
 	}
 	panic("kernels: an op that keep does not list")
 }

@@ -133,7 +133,7 @@ func eachSinkhorn[T any](set func(*arch.Sinkhorn, T)) func(*draft, T) error {
 func setRouter(m *arch.MoE, kind configs.RouterKind) {
 	r := m.Router
 	sinkhorn, inference := r.Sinkhorn, r.Inference
-	r.Sinkhorn, r.LossFree, r.Hash, r.Inference, r.BalanceLoss, r.ZLoss = nil, nil, false, 0, 0, 0
+	r.Sinkhorn, r.LossFree, r.Hash, r.ExpertChoice, r.Inference, r.BalanceLoss, r.ZLoss = nil, nil, false, false, 0, 0, 0
 	if r.Score == 0 {
 		r.Score = kernels.SigmoidScore // of a base that hashes
 	}
@@ -147,6 +147,8 @@ func setRouter(m *arch.MoE, kind configs.RouterKind) {
 		r.Score, r.GateScale, r.BalanceLoss, r.ZLoss = kernels.SoftmaxScore, 0, 0.01, 0.001
 	case configs.LossFreeRouter:
 		r.LossFree = &arch.LossFree{Rate: 0.001}
+	case configs.ExpertChoiceRouter:
+		r.Score, r.GateScale, r.Capacity, r.ExpertChoice = kernels.SoftmaxScore, 0, 0, true
 	case configs.HashRouter:
 		r = arch.Router{TopK: r.TopK, Hash: true, Capacity: r.Capacity}
 	}

@@ -98,6 +98,7 @@ func TestPlanChangesNothingElse(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"router=sinkhorn": "sinkhorn ema_bias", "router=switch": "argmax argmax", "router=loss_free": "loss_free loss_free", "router=hash": "hash hash", "router=none": "argmax argmax",
+		"router=expert_choice": "expert_choice argmax",
 	} {
 		if routers[name] != want {
 			t.Errorf("%s chooses by %q, want %q", name, routers[name], want)

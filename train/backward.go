@@ -48,7 +48,7 @@ func (c *compiler) play(op kernels.Op, saved kernels.Mat) {
 		}
 	case *kernels.ConvSiLU, *kernels.Scan, *kernels.RotaryStore, *kernels.Attend:
 		c.playSequence(op)
-	case *kernels.Route, *kernels.GroupedMatMul, *kernels.Combine, *kernels.BalanceLoss:
+	case *kernels.Route, *kernels.ExpertChoice, *kernels.GroupedMatMul, *kernels.Combine, *kernels.ScatterAdd, *kernels.BalanceLoss:
 		c.playExperts(op)
 	case *kernels.Zero, *kernels.ArgMax, *kernels.Sinkhorn, *kernels.HashRoute, *kernels.Sort, *kernels.LimitLoad, *kernels.Average, *kernels.BiasStep:
 		// constants, choices, and what is learned without gradients
@@ -120,6 +120,14 @@ func (c *compiler) playExperts(op kernels.Op) {
 		if g, ok := c.grad(o.Gates); ok {
 			c.do(kernels.RouteGrad{DLogits: c.slot(o.Logits), G: g, Experts: o.Experts, Gates: o.Gates, Logits: o.Logits, Score: o.Score})
 		}
+	case *kernels.ExpertChoice:
+		if g, ok := c.grad(o.Gates); ok {
+			c.do(kernels.ExpertChoiceGrad{DLogits: c.slot(o.Logits), G: g, Gates: o.Gates, Slots: o.Slots, Offsets: o.Offsets, Logits: o.Logits, K: o.K})
+		}
+	case *kernels.ScatterAdd:
+		if g, ok := c.grad(o.Dst); ok {
+			c.do(kernels.ScatterAddGrad{DSrc: c.slot(o.Src), DGates: c.slot(o.Gates), G: g, Src: o.Src, Gates: o.Gates, Slots: o.Slots, K: o.K})
+		}
 	case *kernels.BalanceLoss:
 		c.do(kernels.Copy{Dst: c.slot(o.Logits), X: o.Grad})
 	case *kernels.Combine:
@@ -138,17 +146,24 @@ func (c *compiler) playExperts(op kernels.Op) {
 		}
 		each := c.pool.take(g.Rows, o.A.Cols) // the gradient of A's rows, place by place
 		c.do(kernels.GroupedMatMulGradA{DA: each.Mat, G: g, B: o.B, Offsets: o.Offsets})
-		c.do(kernels.Combine{Dst: c.slot(o.A), Src: each.Mat, Places: c.placesOf(o.Slots)})
+		c.do(c.gather(c.slot(o.A), each.Mat, o))
 		c.pool.drop(each)
 	}
 }
 
-// placesOf returns the inverse of slots.
-func (c *compiler) placesOf(slots kernels.Mat) kernels.Mat {
+// gather is the op that sums src, the gradient of o's places, to that of its tokens.
+func (c *compiler) gather(dst, src kernels.Mat, o *kernels.GroupedMatMul) kernels.Op {
 	for _, r := range c.ops {
-		if s, ok := r.op.(*kernels.Sort); ok && sameMat(s.Slots, slots) {
-			return s.Places
+		switch by := r.op.(type) {
+		case *kernels.Sort:
+			if sameMat(by.Slots, o.Slots) {
+				return kernels.Combine{Dst: dst, Src: src, Places: by.Places}
+			}
+		case *kernels.ExpertChoice:
+			if sameMat(by.Slots, o.Slots) {
+				return kernels.ScatterAdd{Dst: dst, Src: src, Slots: by.Slots, Offsets: by.Offsets, K: by.K}
+			}
 		}
 	}
-	panic(fmt.Sprintf("train: slots %v that no Sort of this step made", slots))
+	panic(fmt.Sprintf("train: slots %v that no op of this step made", o.Slots))
 }

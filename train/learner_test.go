@@ -209,6 +209,17 @@ func TestRouters(t *testing.T) {
 			t.Errorf("router %+v, want %d dropped", r, dropped)
 		}
 	}
+	cfg := models()["router expert-choice"]
+	for _, layer := range cfg.Layers {
+		layer.Channel.MoE.Router.TopK = 1
+	}
+	l = openLearner(t, cfg)
+	step(t, l, 2, 0, 24, 0.1)
+	for _, r := range l.Routers() { // 6 of 24 tokens each, and hardly all of them by one expert
+		if !slices.Equal(r.Loads, []int32{6, 6, 6, 6}) || r.Unchosen < 1 || r.Unchosen > 18 {
+			t.Errorf("router %+v, want 6 tokens for each expert, and some for none", r)
+		}
+	}
 	l = openLearner(t, models()["router softmax"])
 	step(t, l, 2, 0, 24, 1.0/24)
 	for _, r := range l.Routers() { // at least 0.01, its value for an even load, and z's of 4 experts

@@ -42,14 +42,15 @@ func models() map[string]arch.Config {
 			arch.Layer{Sequence: bare, Channel: experts(geglu, mixtral), Parallel: true}, arch.Layer{Channel: plain}),
 	}
 	for name, r := range map[string]arch.Router{
-		"softmax":    {TopK: 1, Score: kernels.SoftmaxScore, BalanceLoss: 0.01, ZLoss: 0.001},
-		"both":       {TopK: 2, Score: kernels.SoftmaxScore, Input: arch.BothInput, ZLoss: 0.01},
-		"embedding":  {TopK: 1, Score: kernels.SigmoidScore, Input: arch.EmbeddingInput, Sinkhorn: sinkhorn},
-		"loss-free":  {TopK: 2, Score: kernels.SigmoidScore, LossFree: &arch.LossFree{Rate: 1e-9}},
-		"capacity":   {TopK: 2, Score: kernels.SigmoidScore, Capacity: 0.75},
-		"hash":       {TopK: 2, Hash: true},
-		"megatron":   {TopK: 2, Score: kernels.SoftmaxScore, Sinkhorn: &arch.Sinkhorn{Temperature: 1, MaxIterations: 50, Tolerance: 1e-4, Absolute: true}},
-		"unbalanced": {TopK: 1, Score: kernels.SigmoidScore, Bias: true},
+		"softmax":       {TopK: 1, Score: kernels.SoftmaxScore, BalanceLoss: 0.01, ZLoss: 0.001},
+		"both":          {TopK: 2, Score: kernels.SoftmaxScore, Input: arch.BothInput, ZLoss: 0.01},
+		"embedding":     {TopK: 1, Score: kernels.SigmoidScore, Input: arch.EmbeddingInput, Sinkhorn: sinkhorn},
+		"loss-free":     {TopK: 2, Score: kernels.SigmoidScore, LossFree: &arch.LossFree{Rate: 1e-9}},
+		"capacity":      {TopK: 2, Score: kernels.SigmoidScore, Capacity: 0.75},
+		"hash":          {TopK: 2, Hash: true},
+		"megatron":      {TopK: 2, Score: kernels.SoftmaxScore, Sinkhorn: &arch.Sinkhorn{Temperature: 1, MaxIterations: 50, Tolerance: 1e-4, Absolute: true}},
+		"expert-choice": {TopK: 2, Score: kernels.SoftmaxScore, GateScale: 1.5, ExpertChoice: true},
+		"unbalanced":    {TopK: 1, Score: kernels.SigmoidScore, Bias: true},
 	} {
 		all["router "+name] = of(rms, rms, true, arch.Layer{Sequence: mamba, Channel: experts(geglu, r)}, arch.Layer{Sequence: attention, Channel: experts(swiglu, r)})
 	}

@@ -81,6 +81,10 @@ func written(op kernels.Op) [2]kernels.Mat {
 		return [2]kernels.Mat{o.Gates}
 	case *kernels.HashRoute:
 		return [2]kernels.Mat{o.Gates}
+	case *kernels.ExpertChoice:
+		return [2]kernels.Mat{o.Gates}
+	case *kernels.ScatterAdd:
+		return [2]kernels.Mat{o.Dst}
 	case *kernels.GroupedMatMul:
 		return [2]kernels.Mat{o.Dst}
 	case *kernels.Combine:

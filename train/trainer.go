@@ -76,6 +76,7 @@ type Routed struct {
 	Layer      int     `json:"layer"`
 	Loads      []int32 `json:"loads"`                // tokens that each expert was given
 	Dropped    int     `json:"dropped,omitempty"`    // of those, beyond what it has room for
+	Unchosen   int     `json:"unchosen,omitempty"`   // tokens that no expert took, where experts choose
 	Iterations int     `json:"iterations,omitempty"` // of Sinkhorn, the most of any pass
 	Balance    float32 `json:"balance_loss,omitempty"`
 	Z          float32 `json:"z_loss,omitempty"`
@@ -151,6 +152,7 @@ func addRouters(sum []Routed, pass []Router) []Routed {
 			to.Loads[e] += n
 		}
 		to.Dropped += r.Dropped
+		to.Unchosen += r.Unchosen
 		to.Iterations = max(to.Iterations, r.Iterations)
 		to.Balance += r.Balance
 		to.Z += r.Z

@@ -4,21 +4,20 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"quadrant/arch"
 	"quadrant/kernels"
 )
 
 // Choices are the ways in which routers of c can choose once they are trained: for those
-// that Sinkhorn balances in training there are several, otherwise c's own alone.
+// whose choices in training depend on the whole batch there are several, otherwise c's own alone.
 func Choices(c arch.Config) []arch.Inference {
 	for _, l := range c.Layers {
-		if m := l.Channel.MoE; m != nil && m.Router.Sinkhorn != nil {
-			all := []arch.Inference{arch.ArgmaxInference, arch.SinkhornInference}
-			if m.Router.Inference == arch.EMABiasInference {
-				all = append(all, arch.EMABiasInference) // others do not learn it
+		if m := l.Channel.MoE; m != nil {
+			if all := m.Router.Inferences(); all != nil {
+				return all
 			}
-			return all
 		}
 	}
 	return []arch.Inference{0}
@@ -26,12 +25,9 @@ func Choices(c arch.Config) []arch.Inference {
 
 // withChoice is c with routers that choose so, where they can.
 func withChoice(c arch.Config, choice arch.Inference) arch.Config {
-	if choice == 0 {
-		return c
-	}
-	layers := append([]arch.Layer(nil), c.Layers...)
+	layers := slices.Clone(c.Layers)
 	for i, l := range layers {
-		if m := l.Channel.MoE; m != nil && m.Router.Sinkhorn != nil {
+		if m := l.Channel.MoE; m != nil && slices.Contains(m.Router.Inferences(), choice) {
 			moe := *m
 			moe.Router.Inference = choice
 			layers[i].Channel.MoE = &moe

@@ -2,6 +2,7 @@ package train_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"quadrant/arch"
@@ -74,6 +75,9 @@ func lossOf(t *testing.T, tr *train.Trainer, choice arch.Inference, ids []int32,
 func TestChoices(t *testing.T) {
 	if got := train.Choices(small()); len(got) != 3 {
 		t.Errorf("Sinkhorn with EMA biases can choose in %v, want 3 ways", got)
+	}
+	if got := train.Choices(models()["router expert-choice"]); !slices.Equal(got, []arch.Inference{arch.ExpertChoiceInference, arch.ArgmaxInference}) {
+		t.Errorf("where experts choose in training, inference can choose in %v", got)
 	}
 	cfg := small()
 	cfg.Layers = cfg.Layers[:2]

@@ -123,6 +123,9 @@ func (a *app) logits(model, dtype string, seqs [][]int32, out string) error {
 // logits reads ids, the tokens of seqs sequences one after another, and returns what the
 // command writes.
 func logits(routes *evals.Routes, m *arch.Model, seqs int, ids []int32) ([]checkpoint.Tensor, error) {
+	if err := evals.TokensChoose(m.Config, false); err != nil {
+		return nil, err
+	}
 	n := len(ids) / seqs
 	chosen := make(map[int]checkpoint.Tensor)
 	routes.See = func(layer int, experts []int32, k int) {

@@ -58,6 +58,14 @@ func (d *Device) doTraining(op kernels.Op) {
 		j.average.start(o)
 	case *kernels.BiasStep:
 		biasStep(o)
+	case *kernels.ExpertChoice:
+		j.choice.start(o)
+	case *kernels.ExpertChoiceGrad:
+		j.choiceGrad.start(o)
+	case *kernels.ScatterAdd:
+		j.scatter.start(o)
+	case *kernels.ScatterAddGrad:
+		j.scatterGrad.start(o)
 	default:
 		panic(fmt.Sprintf("cpu: no kernel for %T", op))
 	}
@@ -85,13 +93,18 @@ type trainingJobs struct {
 	squareSum    squareSumJob
 	adamW        adamWJob
 	average      averageJob
+
+	choice      choiceJob
+	choiceGrad  choiceGradJob
+	scatter     scatterJob
+	scatterGrad scatterGradJob
 }
 
 func (j *trainingJobs) bind(d *Device) {
 	for _, own := range []**Device{
 		&j.zero.d, &j.gather.d, &j.copy.d, &j.sum.d, &j.embed.d, &j.negExp.d, &j.norm.d, &j.product.d, &j.activation.d, &j.crossEntropy.d,
 		&j.conv.d, &j.scan.d, &j.rotary.d, &j.attend.d, &j.route.d, &j.combine.d, &j.balance.d,
-		&j.squareSum.d, &j.adamW.d, &j.average.d,
+		&j.squareSum.d, &j.adamW.d, &j.average.d, &j.choice.d, &j.choiceGrad.d, &j.scatter.d, &j.scatterGrad.d,
 	} {
 		*own = d
 	}

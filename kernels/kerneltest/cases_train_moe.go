@@ -18,6 +18,10 @@ func (s *suite) expertGrads() {
 	s.balanceLoss()
 	s.hashRoute()
 	s.limitLoad()
+	s.expertChoice()
+	s.expertChoiceGrad()
+	s.scatterAdd()
+	s.scatterAddGrad()
 }
 
 // sinkhornAbsolute counts iterations by either rule. Where d₁ has to settle, logits are

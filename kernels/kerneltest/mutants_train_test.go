@@ -196,6 +196,34 @@ var trainingMutants = []bug{
 	{"LimitLoad counts from the first place", before(func(o *kernels.LimitLoad) {
 		o.Offsets = ref.New().Alloc(kernels.I32, o.Offsets.Rows, 1)
 	})},
+	{"ExpertChoice takes the later of equal tokens", after(func(o *kernels.ExpertChoice) {
+		if first := int32At(o.Slots, 0); *first == 0 && o.Slots.Rows < o.Logits.Rows*o.Logits.Cols {
+			*first = int32(o.K * (o.Logits.Rows - 1))
+		}
+	})},
+	{"ExpertChoice drops the scale", before(func(o *kernels.ExpertChoice) { o.GateScale = 1 })},
+	{"ExpertChoice compares logits", before(func(o *kernels.ExpertChoice) {
+		o.Logits = copyOf(o.Logits, func(_, _ int, x float64) float64 { return math.Exp(x) })
+	})},
+	{"ExpertChoiceGrad drops the other experts", before(func(o *kernels.ExpertChoiceGrad) {
+		o.Logits = copyOf(o.Logits, func(_, _ int, _ float64) float64 { return 0 })
+	})},
+	{"ExpertChoiceGrad drops the gates", before(func(o *kernels.ExpertChoiceGrad) { o.Gates = ones(o.Gates) })},
+	{"ScatterAdd drops the gates", before(func(o *kernels.ScatterAdd) { o.Gates = kernels.Mat{} })},
+	{"ScatterAdd takes the slot for the token", before(func(o *kernels.ScatterAdd) {
+		if slots := o.Slots; o.K > 1 {
+			o.Slots = ref.New().Alloc(kernels.I32, slots.Rows, 1)
+			for j := range slots.Rows {
+				*int32At(o.Slots, j) = *int32At(slots, j) / 2 * 2
+			}
+			o.K = 2
+		}
+	})},
+	{"ScatterAddGrad drops the gates", before(func(o *kernels.ScatterAddGrad) { o.Gates = ones(o.Gates) })},
+	{"ScatterAddGrad takes another token's gradient", before(func(o *kernels.ScatterAddGrad) {
+		g := o.G
+		o.G = copyOf(g, func(i, j int, _ float64) float64 { return *at(g, (i+1)%g.Rows, j) })
+	})},
 
 	{"SquareSum adds", after(func(o *kernels.SquareSum) { *at(o.Dst, 0, 0)++ })},
 	{"SquareSum drops the last row", before(func(o *kernels.SquareSum) { o.X.Rows-- })},

@@ -63,6 +63,15 @@ func (ts *terms) train(op kernels.Op) {
 			dst := ts.at(o.Dst, i, j)
 			set(ts.of(o.Dst), i, j, dst+rate*(dst+ts.at(o.X, i, j)))
 		})
+	case kernels.ExpertChoice: // as Route's
+		do(kernels.ExpertChoice{Slots: ref.New().Alloc(kernels.I32, o.Slots.Rows, 1), Offsets: ref.New().Alloc(kernels.I32, o.Offsets.Rows, 1),
+			Gates: ts.of(o.Gates), Logits: o.Logits, K: o.K, GateScale: o.GateScale})
+	case kernels.ExpertChoiceGrad:
+		ts.expertChoiceGrad(o)
+	case kernels.ScatterAdd:
+		do(kernels.ScatterAdd{Dst: ts.of(o.Dst), Src: ts.of(o.Src), Gates: ts.of(o.Gates), Slots: o.Slots, Offsets: o.Offsets, K: o.K})
+	case kernels.ScatterAddGrad:
+		do(kernels.ScatterAddGrad{DSrc: ts.of(o.DSrc), DGates: ts.of(o.DGates), G: ts.of(o.G), Src: ts.of(o.Src), Gates: ts.of(o.Gates), Slots: o.Slots, K: o.K})
 	case kernels.BiasStep:
 		each(o.Bias, func(_, e int) { set(ts.of(o.Bias), 0, e, ts.at(o.Bias, 0, e)+math.Abs(float64(o.Rate))) })
 	}
@@ -386,6 +395,22 @@ func (ts *terms) routeGrad(o kernels.RouteGrad) {
 				plus(ts.of(o.DLogits), t, int(e), own)
 			case kernels.SoftmaxTopKScore:
 				set(ts.of(o.DLogits), t, int(e), own+sum)
+			}
+		}
+	}
+}
+
+// expertChoiceGrad is routeGrad of a softmax, place by place.
+func (ts *terms) expertChoiceGrad(o kernels.ExpertChoiceGrad) {
+	slots, offsets := o.Slots.Mem.([]int32), o.Offsets.Mem.([]int32)
+	each(o.DLogits, func(t, e int) { set(ts.of(o.DLogits), t, e, 0) })
+	for e := range o.Logits.Cols {
+		for j := offsets[index(o.Offsets, e, 0)]; j < offsets[index(o.Offsets, e+1, 0)]; j++ {
+			t := int(slots[index(o.Slots, int(j), 0)]) / o.K
+			flow := ts.at(o.G, int(j), 0) * ts.at(o.Gates, int(j), 0)
+			plus(ts.of(o.DLogits), t, e, flow)
+			for i, p := range firstOf(softmaxRow(o.Logits, t)) {
+				plus(ts.of(o.DLogits), t, i, p*flow)
 			}
 		}
 	}

@@ -448,6 +448,42 @@ func TestGradientsOfExperts(t *testing.T) {
 	})
 }
 
+// TestGradientsOfExpertChoice freezes which tokens experts take.
+func TestGradientsOfExpertChoice(t *testing.T) {
+	const tokens, experts, k, dim = 7, 3, 2, 5
+	s := newSource()
+	logits, n := s.normal(tokens, experts), tokens*k
+	slots, offsets := ids(n, 1), ids(experts+1, 1)
+	choose := func() kernels.Mat {
+		gates := mat(n, 1)
+		do(t, kernels.ExpertChoice{Slots: slots, Offsets: offsets, Gates: gates, Logits: logits, K: k, GateScale: 1.5})
+		return gates
+	}
+	choose()
+	frozen := fmt.Sprint(slots.Mem)
+	t.Run("ExpertChoice", func(t *testing.T) {
+		derivation{activations(logits), func() []kernels.Mat {
+			gates := choose()
+			if fmt.Sprint(slots.Mem) != frozen {
+				t.Fatal("the step changes the choice: take other logits")
+			}
+			return []kernels.Mat{gates}
+		}, func(g, d []kernels.Mat) {
+			do(t, kernels.ExpertChoiceGrad{DLogits: d[0], G: g[0], Gates: choose(), Slots: slots, Offsets: offsets, Logits: logits, K: k})
+		}}.check(t, s)
+	})
+	src, gates := s.normal(n, dim), s.normal(n, 1)
+	t.Run("ScatterAdd", func(t *testing.T) {
+		derivation{activations(src, gates), func() []kernels.Mat {
+			dst := mat(tokens, dim)
+			do(t, kernels.ScatterAdd{Dst: dst, Src: src, Gates: gates, Slots: slots, Offsets: offsets, K: k})
+			return []kernels.Mat{dst}
+		}, func(g, d []kernels.Mat) {
+			do(t, kernels.ScatterAddGrad{DSrc: d[0], DGates: d[1], G: g[0], Src: src, Gates: gates, Slots: slots, K: k})
+		}}.check(t, s)
+	})
+}
+
 // TestGradientOfBalanceLoss: the gradient that the op writes is that of the sum of both.
 func TestGradientOfBalanceLoss(t *testing.T) {
 	s := newSource()

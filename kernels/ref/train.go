@@ -58,6 +58,14 @@ func train(op kernels.Op) error {
 		average(o)
 	case *kernels.BiasStep:
 		biasStep(o)
+	case *kernels.ExpertChoice:
+		expertChoice(o)
+	case *kernels.ExpertChoiceGrad:
+		return expertChoiceGrad(o)
+	case *kernels.ScatterAdd:
+		return scatterAdd(o)
+	case *kernels.ScatterAddGrad:
+		return scatterAddGrad(o)
 	default:
 		panic(fmt.Sprintf("ref: %T is unknown", op))
 	}

@@ -65,6 +65,20 @@ func TestTrainingDefinitions(t *testing.T) {
 			do(t, kernels.LimitLoad{Gates: gates, Places: ids(3, 1, 1, 2, 0), Offsets: ids(3, 1, 0, 1, 3), Experts: ids(3, 1, 1, 1, 0), Capacity: 1})
 			wantFloats(t, gates, 7, 0, 9)
 		},
+		"ExpertChoice": func(t *testing.T) {
+			// p of the first expert is ½, ¾, ½ and ¼, its places 2 of 4.
+			slots, offsets, gates := ids(4, 1), ids(3, 1), mat(4, 1)
+			log3 := math.Log(3)
+			do(t, kernels.ExpertChoice{Slots: slots, Offsets: offsets, Gates: gates, Logits: mat(4, 2, 0, 0, log3, 0, 0, 0, 0, log3), K: 1, GateScale: 2})
+			wantInts(t, offsets, 0, 2, 4)
+			wantInts(t, slots, 0, 1, 0, 3)
+			wantFloats(t, gates, 1, 1.5, 1, 1.5)
+		},
+		"ScatterAdd": func(t *testing.T) {
+			dst := mat(3, 1)
+			do(t, kernels.ScatterAdd{Dst: dst, Src: mat(3, 1, 1, 10, 100), Gates: mat(3, 1, 1, 2, 3), Slots: ids(3, 1, 0, 4, 5), Offsets: ids(3, 1, 0, 2, 3), K: 2})
+			wantFloats(t, dst, 1, 0, 320)
+		},
 		"SquareSum": func(t *testing.T) {
 			dst := mat(1, 1, 9)
 			do(t, kernels.SquareSum{Dst: dst, X: mat(2, 3, 1, 2, 3, 4, 5, 6).ColRange(1, 3)})
