@@ -15,6 +15,9 @@ type Session struct {
 	// Keep makes whatever a step computes keep its memory until the next Reset, for a
 	// device that plays the step's ops backward.
 	Keep bool
+	// Recompute gives back what each layer computed in F32 when the layer is done, for a device
+	// that computes it again before it plays the layer's ops backward. Keep keeps the rest.
+	Recompute bool
 
 	stream       *kernels.Stream
 	memory       []memory // one per layer, nil where it has no sequence mixer
@@ -134,7 +137,11 @@ func (s *Session) body(st step, ids kernels.Mat) (x, delta kernels.Mat) {
 	for i := range s.layers {
 		sc := st.Scope("layer", i)
 		s.layers[i].apply(st, s.memory[i], x, y, delta)
-		sc.End()
+		if s.Keep && s.Recompute {
+			sc.Recycle(kernels.F32)
+		} else {
+			sc.End()
+		}
 		delta = y
 	}
 	return x, delta

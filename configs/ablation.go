@@ -41,6 +41,7 @@ type Axes struct {
 	Input          []arch.RouterInput `yaml:"input"`
 	GateScale      []float64          `yaml:"gate_scale"`
 	Iterations     []int              `yaml:"iterations"`   // of Sinkhorn, at most
+	Tolerance      []float64          `yaml:"tolerance"`    // of Sinkhorn: when it stops
 	ColumnFirst    []bool             `yaml:"column_first"` // Sinkhorn's initialisation
 	Absolute       []bool             `yaml:"absolute"`     // Sinkhorn's rule for when to stop
 	LR             []float64          `yaml:"lr"`

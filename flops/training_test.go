@@ -2,6 +2,7 @@ package flops_test
 
 import (
 	"maps"
+	"slices"
 	"testing"
 
 	"quadrant/arch"
@@ -72,6 +73,91 @@ func TestTrainingEqualsClosedForm(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Layers that are computed again cost their forward pass once more: all of it but the embedding,
+// the head with its norm, and the additions that the first norm of each layer had made.
+func TestRecomputeEqualsClosedForm(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg         arch.Config
+		mamba, moes bool
+	}{
+		"transformer": {config(attention, mlp), false, false}, "transformer-moe": {config(attention, moe), false, true},
+		"mamba": {config(mamba, mlp), true, false}, "mamba-moe": {config(mamba, moe), true, true},
+	} {
+		const n = 40
+		want := trainingByHand(c.mamba, c.moes, n)
+		for part, again := range byHand(c.mamba, c.moes, 0, n) {
+			switch part {
+			case "head":
+			case "norm":
+				want[part] += n * (4*H*2*layers + H*layers)
+			default:
+				want[part] += again
+			}
+		}
+		var m flops.Meter
+		l, err := train.NewLearner(c.cfg, &m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Recompute(true)
+		ids := make([]int32, n)
+		for range 2 {
+			m.Reset()
+			if _, err := l.Step(ids, ids, 1, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !maps.Equal(m.Parts, want) {
+			t.Errorf("%s:\ngot  %v\nwant %v", name, m.Parts, want)
+		}
+	}
+}
+
+// A step with layers that are computed again needs, for each layer more, its input and what the
+// session keeps: keys and values or a state. Without, it needs all that the layer computes.
+func TestRecomputeSavesMemory(t *testing.T) {
+	const seqs, n, dim = 16, 128, 64 // half a chunk of scratch memory for each [T, d]
+	heads := arch.Sequence{Attention: &arch.Attention{Heads: 4, KVHeads: 4, HeadDim: 16, Rotary: &arch.Rotary{Dim: 16, Base: 10000}}}
+	wide := arch.Channel{MLP: &arch.MLP{Hidden: 192, Act: kernels.SiLU, Gate: arch.FirstHalf}}
+	measure := func(layers int, again bool) int64 {
+		cfg := config(heads, wide)
+		cfg.Dim, cfg.Layers = dim, slices.Repeat(cfg.Layers[:1], layers)
+		d := &counted{Device: &flops.Meter{}}
+		l, err := train.NewLearner(cfg, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Recompute(again)
+		d.bytes = 0
+		ids := make([]int32, seqs*n)
+		if _, err := l.Step(ids, ids, seqs, 1); err != nil {
+			t.Fatal(err)
+		}
+		return d.bytes
+	}
+	const matrix = 4 * seqs * n * dim // bytes
+	perLayer := (measure(20, true) - measure(4, true)) / 16
+	if want := int64(matrix * (1 + 2)); perLayer != want {
+		t.Errorf("a layer more takes %d bytes, want %d: its input, keys and values", perLayer, want)
+	}
+	// Two inputs, two normed; q, k and v; what attention makes; of MLPs 6 and 3; the logarithms of heads' sums.
+	want := int64(matrix*(2+2+3+1+6+3+2)) + 4*seqs*n*4
+	if perLayer := (measure(20, false) - measure(4, false)) / 16; perLayer < want || perLayer > want*12/10 {
+		t.Errorf("without, a layer more takes %d bytes, want %d and what does not fit into a chunk", perLayer, want)
+	}
+}
+
+// counted is a device that adds up what is allocated.
+type counted struct {
+	kernels.Device
+	bytes int64
+}
+
+func (c *counted) Alloc(t kernels.Type, rows, cols int) kernels.Mat {
+	c.bytes += int64(t.Size()) * int64(rows) * int64(cols)
+	return c.Device.Alloc(t, rows, cols)
 }
 
 // Where experts choose, the experts' work is that of tokens that choose as many; what differs

@@ -74,6 +74,13 @@ func (sc Scope) End() {
 	}
 }
 
+// Recycle closes the scope and takes back its Temps of type t, even where Retain keeps those of
+// other types: whoever plays the ops backward computes them again.
+func (sc Scope) Recycle(t Type) {
+	sc.End()
+	sc.s.slabs[t].mark = sc.marks[t]
+}
+
 // A slab is a stack of scratch memory of one type that grows on first use and then stays.
 type slab struct {
 	chunks []Mat

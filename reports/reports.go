@@ -75,6 +75,9 @@ var Figures = []Figure{
 	{"experts-training", "Tokens sent to each expert during training",
 		"Share of a layer's tokens that each expert received in the steps up to each mark, with routers as they choose in training. Lines mark even shares; the number above a bar is the busiest expert's tokens over the mean.",
 		"training_expert_tokens", drawExpertTraining},
+	{"sinkhorn", "Iterations and balance of Sinkhorn during training",
+		"How many iterations Sinkhorn made in a step of training, and tokens of the busiest expert over the mean, by initialisation and rule for when to stop.",
+		"training_sinkhorn_iterations", drawSinkhorn},
 }
 
 // FigureNamed returns the figure called name.
@@ -102,10 +105,14 @@ var measuredBy = map[string]string{
 	"training_bits_per_byte": "quadrant train",
 
 	"training_expert_tokens": "quadrant train",
+
+	"training_sinkhorn_iterations": "quadrant ablate sinkhorn",
 }
 
 // beside are metrics that a figure of a metric shows too.
-var beside = map[string][]string{"op_time": {"read_rate", "multiply_add_rate"}}
+var beside = map[string][]string{
+	"op_time": {"read_rate", "multiply_add_rate"}, "training_sinkhorn_iterations": {"training_expert_tokens"},
+}
 
 // Make makes the figure of those rs that it shows. The error wraps [ErrNoData] if there
 // are none, and says what measures them.

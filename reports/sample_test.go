@@ -133,7 +133,9 @@ func (m sampleModel) training(floor float64, r *rand.Rand) (rs []results.Result)
 			for e := range loads {
 				loads[e] = math.Round(1e4 * math.Exp(r.NormFloat64()*100/float64(step)))
 			}
-			rs = append(rs, m.result("training_expert_tokens", results.Point{Step: step, Layer: &layer, Phase: "training", Corpus: "tiny-shakespeare"}, loads...))
+			at := results.Point{Step: step, Layer: &layer, Phase: "training", Corpus: "tiny-shakespeare"}
+			rs = append(rs, m.result("training_expert_tokens", at, loads...))
+			rs = append(rs, m.result("training_sinkhorn_iterations", at, 2, float64(2+k), 3))
 		}
 	}
 	return rs

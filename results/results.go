@@ -159,6 +159,7 @@ var Metrics = []Metric{
 	{"training_loss", "nat", "step, from the first", "mean loss of the tokens that a step of training read, before the step", OfModel},
 	{"training_step", "s", "step, of those that one start of the program made", "time of each step of training", OfModel},
 	{"training_expert_tokens", "tokens", "expert", "tokens that training sent to each expert of the layer in the steps up to step that the result before it does not count", OfModel},
+	{"training_sinkhorn_iterations", "iterations", "step", "iterations of the layer's Sinkhorn router in each of the steps up to step that the result before it does not count", OfModel},
 }
 
 // MetricNamed returns the metric called name.

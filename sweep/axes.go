@@ -38,6 +38,7 @@ func axesOf(a configs.Axes) []axis {
 		over("input", a.Input, eachMoE(func(m *arch.MoE, i arch.RouterInput) { m.Router.Input = i })),
 		over("gate_scale", a.GateScale, eachMoE(func(m *arch.MoE, s float64) { m.Router.GateScale = float32(s) })),
 		over("iterations", a.Iterations, eachSinkhorn(func(s *arch.Sinkhorn, n int) { s.MaxIterations = n })),
+		over("tolerance", a.Tolerance, eachSinkhorn(func(s *arch.Sinkhorn, x float64) { s.Tolerance = float32(x) })),
 		over("column_first", a.ColumnFirst, eachSinkhorn(func(s *arch.Sinkhorn, b bool) { s.ColumnFirst = b })),
 		over("absolute", a.Absolute, eachSinkhorn(func(s *arch.Sinkhorn, b bool) { s.Absolute = b })),
 		over("lr", a.LR, setLR),

@@ -12,10 +12,21 @@ import (
 // wrote the value has been played.
 type compiler struct {
 	*Tape
+	list    *list
 	emit    *kernels.Stream // checks what it is given, and appends it to the list
-	values  map[uintptr][]*value
+	values  map[place][]*value
+	layer   int // that is being played, if its memory was used again for others; else noLayer
 	pending []contribution
 }
+
+// A place is memory, and whose it is: of a layer that is computed again while other layers
+// use the same, or of the whole step.
+type place struct {
+	layer  int
+	memory uintptr
+}
+
+const noLayer = -1
 
 // A contribution is a gradient that waits in scratch memory to be added to what there is.
 type contribution struct {
@@ -34,7 +45,7 @@ func (l *list) Do(op kernels.Op) { l.ops = append(l.ops, copyOf(op)) }
 
 func compile(t *Tape) []kernels.Op {
 	out := &list{Device: t.Device}
-	c := &compiler{Tape: t, emit: kernels.NewStream(out), values: map[uintptr][]*value{}}
+	c := &compiler{Tape: t, list: out, emit: kernels.NewStream(out), values: map[place][]*value{}, layer: noLayer}
 	t.pool.reset()
 	opens := c.survey()
 	for _, h := range t.heads {
@@ -48,9 +59,17 @@ func compile(t *Tape) []kernels.Op {
 		}
 		switch o := t.ops[i].op.(type) {
 		case *kernels.Leave:
-			c.do(opens[i])
+			open := t.ops[opens[i]].op.(*kernels.Enter)
+			if t.Recompute && isLayer(open) {
+				c.replay(opens[i], i)
+				c.layer = opens[i]
+			}
+			c.do(*open)
 		case *kernels.Enter:
 			c.do(kernels.Leave{})
+			if isLayer(o) {
+				c.layer = noLayer
+			}
 		default:
 			c.play(o, t.ops[i].saved)
 			c.finish(o)
@@ -59,35 +78,60 @@ func compile(t *Tape) []kernels.Op {
 	return out.ops
 }
 
-// survey finds the values of a step, and for the index of each Leave the Enter that it ends.
-func (c *compiler) survey() map[int]kernels.Enter {
-	opens := map[int]kernels.Enter{}
-	var open []kernels.Enter
+// survey finds the values of a step, and for the index of each Leave that of the Enter that it
+// ends.
+func (c *compiler) survey() map[int]int {
+	opens, open := map[int]int{}, []int(nil)
 	for i, r := range c.ops {
 		switch o := r.op.(type) {
 		case *kernels.Enter:
-			open = append(open, *o)
+			open = append(open, i)
+			if c.Recompute && isLayer(o) {
+				c.layer = i
+			}
 		case *kernels.Leave:
 			opens[i] = open[len(open)-1]
 			open = open[:len(open)-1]
+			if opens[i] == c.layer {
+				c.layer = noLayer
+			}
 		}
 		if _, ok := headOf(c.ops[:min(i+2, len(c.ops))]); ok {
 			continue // logits: each part of them takes the memory of the one before
 		}
 		for _, m := range written(r.op) {
 			if !m.None() && c.find(m) == nil {
-				c.values[memory(m)] = append(c.values[memory(m)], &value{mat: m})
+				p := place{c.layer, memory(m)}
+				if c.crosses(m) {
+					p.layer = noLayer
+				}
+				c.values[p] = append(c.values[p], &value{mat: m})
 			}
 		}
 	}
 	return opens
 }
 
+// crosses reports whether m goes from one layer to the next: norms add it, or add to it.
+func (c *compiler) crosses(m kernels.Mat) bool {
+	return slices.ContainsFunc(c.ops, func(r record) bool {
+		switch o := r.op.(type) {
+		case *kernels.RMSNorm:
+			return sameMat(o.X, m) || sameMat(o.Delta, m)
+		case *kernels.LayerNorm:
+			return sameMat(o.X, m) || sameMat(o.Delta, m)
+		}
+		return false
+	})
+}
+
 // find returns the value that m is part of, or nil.
 func (c *compiler) find(m kernels.Mat) *value {
-	for _, v := range c.values[memory(m)] {
-		if _, ok := within(v.mat, m); ok {
-			return v
+	for _, layer := range [2]int{c.layer, noLayer} {
+		for _, v := range c.values[place{layer, memory(m)}] {
+			if _, ok := within(v.mat, m); ok {
+				return v
+			}
 		}
 	}
 	return nil

@@ -71,6 +71,16 @@ func Learn(m *arch.Model) (*Learner, error) {
 	return l, err
 }
 
+// Recompute makes steps from the next on forget what layers compute, and compute it again for
+// the gradients: those are the same bit for bit, a step takes a third more work, and of the
+// memory that a layer needs there is that of one.
+func (l *Learner) Recompute(on bool) {
+	if l.tape.Recompute != on {
+		l.tape.Recompute, l.tape.compiled = on, false
+		clear(l.runs)
+	}
+}
+
 // Model is the model. Its sessions can be used between steps.
 func (l *Learner) Model() *arch.Model { return l.model }
 
@@ -143,7 +153,7 @@ func (l *Learner) open(s shape) *run {
 		session: l.model.Open(s.seqs, s.tokens), host: make([]float32, n),
 		ids: l.tape.Alloc(kernels.I32, n, 1), targets: l.tape.Alloc(kernels.I32, n, 1), losses: l.tape.Alloc(kernels.F32, n, 1),
 	}
-	r.session.Keep = true
+	r.session.Keep, r.session.Recompute = true, l.tape.Recompute
 	l.runs[s] = r
 	return r
 }

@@ -18,10 +18,15 @@ import (
 // Their gradient stands in their place after a CrossEntropy, and the product that made them is
 // played backward at once, so that their memory can be used again.
 //
+// With Recompute, what a layer computes in F32 need not be there: see arch.Session.Recompute.
+// Backward then computes each layer again, from the residual stream that its first norm read,
+// before it plays the layer's ops.
+//
 // The list of a step's gradient ops is made once and used again as long as steps consist of
 // the same ops on the same matrices. Such a step allocates nothing.
 type Tape struct {
 	kernels.Device
+	Recompute bool // not to be changed within a step
 
 	own       *kernels.Stream         // of what the tape adds to a step; its Temps live for one
 	weights   map[uintptr]kernels.Mat // the gradients of weights, by the weights' memory
@@ -32,6 +37,10 @@ type Tape struct {
 	backward  []kernels.Op
 	compiled  bool // backward is that of ops
 	pool      pool
+
+	layer  *kernels.Stream // of what the tape adds to a layer that is computed again
+	depth  int             // of scopes within such a layer; 0 is outside of any
+	normed bool            // the layer's first norm has been
 
 	scan    kernels.Scan // ops with what the tape wants to know of them
 	attend  kernels.Attend
@@ -44,7 +53,7 @@ type head struct{ value, grad kernels.Mat }
 
 // NewTape returns a tape on dev.
 func NewTape(dev kernels.Device) *Tape {
-	return &Tape{Device: dev, own: kernels.NewStream(dev), weights: map[uintptr]kernels.Mat{}, pool: pool{dev: dev}}
+	return &Tape{Device: dev, own: kernels.NewStream(dev), layer: kernels.NewStream(dev), weights: map[uintptr]kernels.Mat{}, pool: pool{dev: dev}}
 }
 
 // Watch makes Backward add the gradient of weight to grad, an F32 matrix of weight's shape
@@ -81,17 +90,27 @@ func (t *Tape) Do(op kernels.Op) {
 		t.Device.Do(op)
 		return
 	}
+	t.follow(op)
 	switch o := op.(type) {
 	case *kernels.Scan:
 		t.scan = *o
-		t.scan.Starts = t.own.Temp(kernels.F32, kernels.ScanStarts(o.Seqs, o.X.Rows/o.Seqs, o.X.Cols), o.A.Cols)
+		t.scan.Starts = t.scratch().Temp(kernels.F32, kernels.ScanStarts(o.Seqs, o.X.Rows/o.Seqs, o.X.Cols), o.A.Cols)
 		op = &t.scan
 	case *kernels.Attend:
 		t.attend = *o
-		t.attend.LSE = t.own.Temp(kernels.F32, o.Q.Rows, o.Q.Cols/o.HeadDim)
+		t.attend.LSE = t.scratch().Temp(kernels.F32, o.Q.Rows, o.Q.Cols/o.HeadDim)
 		op = &t.attend
+	case *kernels.BalanceLoss:
+		t.balance = *o
+		if t.depth > 0 { // not computed again, and read after the step
+			t.balance.Loss = t.own.Temp(kernels.F32, 1, 2)
+			t.balance.Grad = t.own.Temp(kernels.F32, o.Grad.Rows, o.Grad.Cols)
+		}
+		op = &t.balance
 	}
-	t.Device.Do(op)
+	if t.depth == 0 || !learns(op) { // else it is done when the layer is computed again
+		t.Device.Do(op)
+	}
 	switch o := op.(type) {
 	case *kernels.RMSNorm:
 		t.remember(op, t.save(o.X))
@@ -103,7 +122,6 @@ func (t *Tape) Do(op kernels.Op) {
 		t.remember(&t.loss, kernels.Mat{})
 		t.playHead(o.Logits)
 	case *kernels.BalanceLoss:
-		t.balance = *o
 		t.balance.Balance, t.balance.Z = 0, 0 // as Scale
 		t.remember(&t.balance, kernels.Mat{})
 	default:
@@ -111,9 +129,13 @@ func (t *Tape) Do(op kernels.Op) {
 	}
 }
 
-// save copies x, which will be overwritten.
+// save copies x, which will be overwritten. Of a layer that is computed again, the first stays.
 func (t *Tape) save(x kernels.Mat) kernels.Mat {
-	kept := t.own.Temp(kernels.F32, x.Rows, x.Cols)
+	from := t.scratch()
+	if !t.normed {
+		from, t.normed = t.own, true
+	}
+	kept := from.Temp(kernels.F32, x.Rows, x.Cols)
 	t.own.Do(kernels.Copy{Dst: kept, X: x})
 	return kept
 }

@@ -8,9 +8,10 @@ import (
 
 // Options are what a run of training is, beside its model and its text.
 type Options struct {
-	Context    int      `json:"context"`    // tokens of each sequence
-	Batch      int      `json:"batch"`      // sequences of a pass
-	Accumulate int      `json:"accumulate"` // passes of a step
+	Context    int      `json:"context"`             // tokens of each sequence
+	Batch      int      `json:"batch"`               // sequences of a pass
+	Accumulate int      `json:"accumulate"`          // passes of a step
+	Recompute  bool     `json:"recompute,omitempty"` // see Learner.Recompute
 	Schedule   Schedule `json:"schedule"`
 	AdamW      AdamW    `json:"adamw"`
 }
@@ -43,6 +44,7 @@ func NewTrainer(learner *Learner, source Source, o Options) (*Trainer, error) {
 	if err := o.Check(); err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
+	learner.Recompute(o.Recompute)
 	return &Trainer{
 		Options: o, learner: learner, source: source, opt: NewOptimizer(o.AdamW, learner.Device(), learner.Params()),
 		ids: make([]int32, o.TokensPerStep()), targets: make([]int32, o.TokensPerStep()),

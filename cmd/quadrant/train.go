@@ -30,7 +30,7 @@ type trainFlags struct {
 	validEvery, saveEvery   int
 	keep                    int
 	out                     string
-	resume                  bool
+	resume, recompute       bool
 	peak                    float64
 	format                  string
 }
@@ -93,6 +93,7 @@ results.jsonl (measurements), checkpoints/step-N.`,
 	f.IntVar(&o.batch, "batch", 0, "sequences of a pass")
 	f.IntVar(&o.accumulate, "accumulate", o.accumulate, "passes whose gradients make a step")
 	f.IntVar(&o.context, "context", 0, "tokens of a sequence")
+	f.BoolVar(&o.recompute, "recompute", false, "compute layers again for their gradients rather than keep what they computed: the same weights, less memory, a third more work")
 	f.Float64Var(&o.lr, "lr", 0, "peak learning rate")
 	f.StringVar(&o.schedule, "schedule", o.schedule, "of the learning rate: cosine, wsd (warm-up, stable, decay), constant")
 	f.IntVar(&o.warmup, "warmup", 0, "steps of warm-up; not given: 5 %, at least 75, at most half of all")
@@ -177,7 +178,7 @@ func (a *app) settingsFor(p configs.Preset, o trainFlags, given func(flag string
 	size := sizeFor(p.Config)
 	s.Options = train.Options{
 		Context: pick(given("context"), o.context, size.context), Batch: pick(given("batch"), o.batch, size.batch), Accumulate: o.accumulate,
-		AdamW: train.DefaultAdamW,
+		Recompute: o.recompute, AdamW: train.DefaultAdamW,
 	}
 	s.Options.AdamW.Decay, s.Options.AdamW.Clip = float32(o.decay), o.clip
 	steps := pick(given("steps"), o.steps, 600)

@@ -338,7 +338,7 @@ func (r *trainRun) writeSteps() error {
 	return r.writeNew(append(rs, r.loads()...))
 }
 
-// loads sums what experts were given between validations.
+// loads sums what experts were given between validations, and lists Sinkhorn's iterations.
 func (r *trainRun) loads() (rs []results.Result) {
 	for from := 0; from < len(r.steps); from += r.ValidEvery {
 		part := r.steps[from:min(from+r.ValidEvery, len(r.steps))]
@@ -350,9 +350,20 @@ func (r *trainRun) loads() (rs []results.Result) {
 				}
 			}
 			rs = append(rs, r.of("training_expert_tokens", results.Point{Step: part[len(part)-1].Step, Layer: &routed.Layer, Phase: "training"}, sum...))
+			if routed.Iterations > 0 {
+				rs = append(rs, r.of("training_sinkhorn_iterations", results.Point{Step: part[len(part)-1].Step, Layer: &routed.Layer, Phase: "training"}, iterations(part, i)...))
+			}
 		}
 	}
 	return rs
+}
+
+// iterations are those of the i-th router in steps.
+func iterations(steps []stepLine, i int) (all []float64) {
+	for _, s := range steps {
+		all = append(all, float64(s.Routers[i].Iterations))
+	}
+	return all
 }
 
 func (r *trainRun) close() error { return errors.Join(r.log.Close(), r.results.close()) }
