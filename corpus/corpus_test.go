@@ -1,8 +1,10 @@
 package corpus
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -193,4 +195,47 @@ func TestCut(t *testing.T) {
 			t.Errorf("cut(%q) is %d, want %d", text, got, want)
 		}
 	}
+}
+
+// A long file of text is several documents, which end where lines do and are the file
+// together; what is no text in any of them is told by its place in the file.
+func TestLongFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "long.txt")
+	line := strings.Repeat("é", 499) + "\n"
+	text := strings.Repeat(line, 40<<20/len(line))
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	at := 0
+	for d, err := range c.Documents() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, d.Name)
+		if !strings.HasPrefix(text[at:], string(d.Text)) || !strings.HasSuffix(string(d.Text), "\n") || len(d.Text) > 16<<20 {
+			t.Errorf("%s of %d bytes is not what follows, or is too long, or ends within a line", d.Name, len(d.Text))
+		}
+		at += len(d.Text)
+	}
+	if at != len(text) || !slices.Equal(names, []string{"long.txt", "long.txt#2", "long.txt#3"}) {
+		t.Errorf("%v have %d bytes of %d", names, at, len(text))
+	}
+	bad := 35 << 20
+	if err := os.WriteFile(path, []byte(text[:bad]+"\x00"+text[bad:]), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range c.Documents() {
+		if err != nil && !strings.Contains(err.Error(), fmt.Sprintf("byte %d is not UTF-8", bad)) {
+			t.Errorf("error %v, want one about byte %d", err, bad)
+		}
+		if at++; err != nil {
+			return
+		}
+	}
+	t.Error("no error")
 }

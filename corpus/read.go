@@ -26,18 +26,62 @@ func (f file) documents() iter.Seq2[Document, error] {
 	return f.whole
 }
 
-// maxText is the bytes of the longest document that is read: whole documents are held in
-// memory.
+// maxText is the bytes of the longest document that is read where it cannot be divided: it is
+// held in memory.
 const maxText = 1 << 30
 
-// whole yields the file as one document.
+// longestPiece is the bytes that a file of text is read by: a longer one is several documents.
+const longestPiece = 16 << 20
+
+// whole yields the file as one document, or of a long one pieces that end where a line does,
+// the second called name#2.
 func (f file) whole(yield func(Document, error) bool) {
-	text, err := f.text()
+	r, err := openPacked(f.path)
 	if err != nil {
 		yield(Document{}, err)
 		return
 	}
-	yield(Document{f.name, text}, nil)
+	defer r.Close()
+	var rest []byte // read, but beyond the end of a piece
+	at := 0
+	for n, last := 1, false; !last; n++ {
+		text := append(make([]byte, 0, len(rest)+4096), rest...)
+		more := bytes.NewBuffer(text)
+		_, err := io.CopyN(more, r, int64(longestPiece-len(rest)))
+		text = more.Bytes()
+		if last = errors.Is(err, io.EOF); err != nil && !last {
+			yield(Document{}, fmt.Errorf("%s: %w", f.path, err))
+			return
+		}
+		text, rest = pieceOf(text, last)
+		if i := invalid(text); i >= 0 {
+			yield(Document{}, fmt.Errorf("%s: byte %d is not UTF-8 text: convert the file (iconv -t UTF-8) or leave it out", f.path, at+i))
+			return
+		}
+		at += len(text)
+		name := f.name
+		if n > 1 {
+			name += fmt.Sprintf("#%d", n)
+		}
+		if len(text) > 0 || n == 1 {
+			if !yield(Document{name, text}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// pieceOf divides text after its last line, or its last whole character where there is none;
+// the last piece of a file is all of it.
+func pieceOf(text []byte, last bool) (piece, rest []byte) {
+	if last {
+		return text, nil
+	}
+	end := bytes.LastIndexByte(text, '\n') + 1
+	if end == 0 {
+		end = len(text) - cut(text)
+	}
+	return text[:end], bytes.Clone(text[end:])
 }
 
 // text is all of the file, unpacked.

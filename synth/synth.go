@@ -122,6 +122,9 @@ func (t *Task) Sequence(at int64, ids, targets []int32) {
 	t.Kind.make(t, r, ids, targets)
 }
 
+// Err is no error: sequences are made, not read.
+func (t *Task) Err() error { return nil }
+
 // draw is n different numbers below of, in random order.
 func draw(r *rand.Rand, n, of int) []int32 {
 	if 4*n > of {

@@ -1,6 +1,9 @@
 package train
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // A Mixture is a [Source] of windows of text. Sequences are taken from its domains in turn;
 // those of a domain are all its windows in a shuffled order, then again in another order and
@@ -48,6 +51,25 @@ func (m *Mixture) Sequence(at int64, ids, targets []int32) {
 	text.Read(ids, start)
 	copy(targets, ids[1:])
 	text.Read(targets[n-1:], start+n)
+}
+
+// Err is the first error of a file that text is kept in.
+func (m *Mixture) Err() error {
+	for _, d := range m.Domains {
+		if err := d.Tokens.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close gives up the text.
+func (m *Mixture) Close() error {
+	var errs []error
+	for _, d := range m.Domains {
+		errs = append(errs, d.Tokens.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Epoch is how often all windows of its domain come before sequence number at of n tokens.

@@ -8,4 +8,6 @@ type Source interface {
 	// Sequence sets ids to sequence number at, and targets[t] to what follows ids[:t+1],
 	// or to −1 where nothing is to be predicted. Both have the length of the sequence.
 	Sequence(at int64, ids, targets []int32)
+	// Err is the first error of whatever the sequences are read from.
+	Err() error
 }

@@ -18,7 +18,12 @@ type Held struct {
 
 // TextLimits bound what [ReadText] reads, in bytes of text over all domains, of which each
 // has an equal part.
-type TextLimits struct{ Train, Valid int }
+type TextLimits struct {
+	Train, Valid int
+	// File, if any, is a folder that tokens to learn from are kept in a file of, rather than in
+	// memory: then there may be as many as the disk holds.
+	File string `json:"-"`
+}
 
 // ReadText reads c document by document, holds out a part (see corpus.Document.Split), and
 // turns it all into tokens. Where documents are so few that nothing is held out, it is the
@@ -32,6 +37,13 @@ func ReadText(ctx context.Context, c corpus.Corpus, tok tokenizer.Tokenizer, lim
 			tok: tok, train: NewTokens(tok.Vocab()), valid: NewTokens(tok.Vocab()),
 			trainRoom: limits.Train / len(domains), validRoom: limits.Valid / len(domains),
 		}
+		if limits.File != "" {
+			var err error
+			if r.train, err = NewTokensIn(limits.File, tok.Vocab()); err != nil {
+				return nil, nil, err
+			}
+		}
+		m.Domains = append(m.Domains, TextDomain{d.Name, r.train})
 		for doc, err := range d.Documents() {
 			if err == nil {
 				err = ctx.Err()
@@ -53,10 +65,9 @@ func ReadText(ctx context.Context, c corpus.Corpus, tok tokenizer.Tokenizer, lim
 		if err != nil {
 			return nil, nil, err
 		}
-		m.Domains = append(m.Domains, TextDomain{d.Name, r.train})
 		held = append(held, h)
 	}
-	return m, held, nil
+	return m, held, m.Err()
 }
 
 // A textReader collects the text of a domain.
@@ -109,6 +120,9 @@ func (r *textReader) held(name string) (Held, error) {
 	from := r.valid
 	if n := r.train.Len(); from.Len() < 2 && n > 20 {
 		cut := n - int(corpus.HeldOut*float64(n))
+		if r.train.file != nil { // what is held out is in memory
+			cut = max(cut, n-max(2, r.validRoom))
+		}
 		tail := make([]int32, n-cut)
 		r.train.Read(tail, cut)
 		r.train.cutTo(cut)

@@ -110,6 +110,9 @@ func (t *Trainer) gradients(r *Record) error {
 		from, to := i*t.Context, (i+1)*t.Context
 		t.source.Sequence(first+int64(i), t.ids[from:to], t.targets[from:to])
 	}
+	if err := t.source.Err(); err != nil {
+		return err
+	}
 	for _, target := range t.targets {
 		if target >= 0 {
 			count++

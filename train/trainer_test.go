@@ -36,6 +36,8 @@ func small() arch.Config {
 // before.
 type pattern struct{ vocab int }
 
+func (pattern) Err() error { return nil }
+
 func (p pattern) Describe() string { return "pattern" }
 
 func (p pattern) Sequence(at int64, ids, targets []int32) {

@@ -27,6 +27,7 @@ type trainFlags struct {
 	lr, floor, decay, clip  float64
 	schedule                string
 	corpusBytes, validBytes int
+	stream                  bool
 	validEvery, saveEvery   int
 	keep                    int
 	out                     string
@@ -101,6 +102,7 @@ results.jsonl (measurements), checkpoints/step-N.`,
 	f.Float64Var(&o.decay, "weight-decay", o.decay, "of matrices")
 	f.Float64Var(&o.clip, "clip", o.clip, "norm that gradients are clipped to; 0 is none")
 	f.IntVar(&o.corpusBytes, "corpus-bytes", o.corpusBytes, "bytes of text to learn from at most; they are held in memory as tokens")
+	f.BoolVar(&o.stream, "stream", false, "learn from all of the corpus, however large: its tokens are kept in a file beside --out rather than in memory")
 	f.IntVar(&o.validBytes, "valid-bytes", o.validBytes, "bytes of held-out text to validate on at most")
 	f.IntVar(&o.validEvery, "valid-every", 0, "steps between validations; not given: a tenth of all")
 	f.IntVar(&o.saveEvery, "save-every", 0, "steps between checkpoints; not given: a tenth of all")
@@ -151,6 +153,9 @@ func sizeFor(c arch.Config) trainSize {
 	return trainSizes[slices.IndexFunc(trainSizes, func(s trainSize) bool { return c.Dim <= s.width })]
 }
 
+// everything is more bytes than a corpus has.
+const everything = 1 << 50
+
 // newSettings fills in what o leaves open. given tells which flags o says something of.
 func (a *app) newSettings(o trainFlags, given func(flag string) bool) (runSettings, error) {
 	p, err := findModel(o.model)
@@ -171,6 +176,9 @@ func (a *app) settingsFor(p configs.Preset, o trainFlags, given func(flag string
 	}
 	if o.tokenizer != "" {
 		s.Tokenizer = o.tokenizer
+	}
+	if s.Stream = o.stream; o.stream && !given("corpus-bytes") {
+		s.Limits.Train = everything
 	}
 	if s.out == "" {
 		s.out = filepath.Join("runs", strings.ReplaceAll(p.Name, "/", "-"))

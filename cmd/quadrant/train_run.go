@@ -73,18 +73,41 @@ func (r *trainRun) readText(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	bar := newProgress(r.stderr, "reading "+c.Name, r.Limits.Train)
+	if r.Stream {
+		r.Limits.File = existing(r.out)
+		r.app.log.Info("reading all of the corpus into a file of tokens", "corpus", c.Name, "folder", r.Limits.File)
+	}
+	most := r.Limits.Train
+	if most == everything {
+		most = 0 // nobody knows how much there is
+	}
+	bar := newProgress(r.stderr, "reading "+c.Name, most)
 	defer bar.end()
 	done := 0
 	r.text, r.held, err = train.ReadText(ctx, c, r.tokens, r.Limits, func(n int) {
-		done += n
-		bar.set(min(done, r.Limits.Train), r.Limits.Train)
+		if done += n; most > 0 {
+			bar.set(min(done, most), most)
+		}
 	})
 	if err != nil {
 		return err
 	}
 	r.text.Seed = r.Seed
 	return r.text.Check(r.Options.Context)
+}
+
+// existing is the folder at path, or the nearest above it that there is.
+func existing(path string) string {
+	for {
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			return path
+		}
+		above := filepath.Dir(path)
+		if above == path {
+			return path
+		}
+		path = above
+	}
 }
 
 func (r *trainRun) corpus(ctx context.Context) (corpus.Corpus, error) {
@@ -366,7 +389,9 @@ func iterations(steps []stepLine, i int) (all []float64) {
 	return all
 }
 
-func (r *trainRun) close() error { return errors.Join(r.log.Close(), r.results.close()) }
+func (r *trainRun) close() error {
+	return errors.Join(r.log.Close(), r.results.close(), r.text.Close())
+}
 
 // report prints what the run came to.
 func (r *trainRun) report(format string) error {

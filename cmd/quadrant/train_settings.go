@@ -30,6 +30,7 @@ type runSettings struct {
 	Seed       uint64           `json:"seed"`
 	Options    train.Options    `json:"options"`
 	Limits     train.TextLimits `json:"limits"`
+	Stream     bool             `json:"stream,omitempty"` // tokens are kept in a file rather than in memory
 	ValidEvery int              `json:"valid_every"`
 	SaveEvery  int              `json:"save_every"`
 
