@@ -33,7 +33,7 @@ func exp(set isa, in limits, x reg.VecVirtual) reg.VecVirtual {
 // log2e turns powers of e into those of two.
 const log2e = 1.44269504088896340736
 
-// exp2 returns 2^x, within 1.5e-7 of it: x is overwritten. It takes two thirds of the
+// exp2 returns 2^x, within 1.5e-7 of it: x is overwritten. It takes half the
 // instructions of exp; what a caller multiplies by log2e before costs precision where |x| is
 // large, and the result small. Beyond what float32 holds it is 0 or +Inf; a NaN stays one.
 func exp2(set isa, x reg.VecVirtual) reg.VecVirtual {
