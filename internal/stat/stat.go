@@ -29,7 +29,7 @@ func Quantile(xs []float64, p float64) float64 {
 		return s[i]
 	}
 	f := at - float64(i)
-	return s[i]*(1-f) + s[i+1]*f
+	return min(s[i]+f*(s[i+1]-s[i]), s[i+1]) // never falls as p grows, rounding included
 }
 
 // An Interval is a confidence interval of a median.
