@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"quadrant/kernels/cpu"
 	"quadrant/kernels/ref"
 	"quadrant/tokenizer"
+	"quadrant/train"
 )
 
 // architectures are small models of bytes of the four kinds.
@@ -228,29 +230,124 @@ func TestScoresEqualTheDefinition(t *testing.T) {
 			dev := openCPU(t)
 			got := answers(t, scorer(t, dev, drawn(t, cfg, dev), evals.ScorerOptions{Window: 100}), docs)
 			exact := ref.New()
-			m := drawn(t, cfg, exact)
-			for i, d := range docs {
-				best, wantBest := 0, 0
-				var want []evals.Answer
-				for k, r := range d {
-					want = append(want, slow(t, m, exact, r, 100))
-					if math.Abs(got[i][k].LogLikelihood-want[k].LogLikelihood) > 1e-4*max(1, math.Abs(want[k].LogLikelihood)/10) ||
-						got[i][k].Greedy != want[k].Greedy || got[i][k].Tokens != want[k].Tokens {
-						t.Errorf("%q: %+v, want %+v", r, got[i][k], want[k])
-					}
-					if got[i][k].LogLikelihood > got[i][best].LogLikelihood {
-						best = k
-					}
-					if want[k].LogLikelihood > want[wantBest].LogLikelihood {
-						wantBest = k
-					}
-				}
-				if best != wantBest {
-					t.Errorf("document %d: choice %d, want %d", i, best, wantBest)
-				}
-			}
+			equalTheDefinition(t, got, docs, drawn(t, cfg, exact), exact, func(ll float64) float64 { return 1e-4 * max(1, math.Abs(ll)/10) })
 		})
 	}
+}
+
+// equalTheDefinition wants the answers of m as slow finds them, and the same choices.
+func equalTheDefinition(t *testing.T, got [][]evals.Answer, docs [][]evals.Request, m *arch.Model, dev *ref.Device, within func(ll float64) float64) {
+	t.Helper()
+	for i, d := range docs {
+		best, wantBest := 0, 0
+		var want []evals.Answer
+		for k, r := range d {
+			want = append(want, slow(t, m, dev, r, 100))
+			if math.Abs(got[i][k].LogLikelihood-want[k].LogLikelihood) > within(want[k].LogLikelihood) ||
+				got[i][k].Greedy != want[k].Greedy || got[i][k].Tokens != want[k].Tokens {
+				t.Errorf("%q: %+v, want %+v", r, got[i][k], want[k])
+			}
+			if got[i][k].LogLikelihood > got[i][best].LogLikelihood {
+				best = k
+			}
+			if want[k].LogLikelihood > want[wantBest].LogLikelihood {
+				wantBest = k
+			}
+		}
+		if best != wantBest {
+			t.Errorf("document %d: choice %d, want %d", i, best, wantBest)
+		}
+	}
+}
+
+// What a model has learned is scored to 1e-4 of what float64 finds, on questions of its text.
+func TestTrainedScoresEqualTheDefinition(t *testing.T) {
+	text, err := os.ReadFile("../LICENSE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := append(questions(), quoted(string(text))...)
+	for name, cfg := range architectures() {
+		t.Run(name, func(t *testing.T) {
+			dev, exact := openCPU(t), ref.New()
+			learned := trained(t, cfg, dev, text)
+			same, err := arch.New(cfg, exact, arch.Types{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			copyWeights(same, exact, learned, dev)
+			got := answers(t, scorer(t, dev, learned, evals.ScorerOptions{Window: 100}), docs)
+			equalTheDefinition(t, got, docs, same, exact, func(float64) float64 { return 1e-4 })
+		})
+	}
+}
+
+// quoted are questions of what follows in text: the truth, and two pieces from elsewhere.
+func quoted(text string) (docs [][]evals.Request) {
+	for at := 500; at+2000 < len(text) && len(docs) < 12; at += 700 {
+		var d []evals.Request
+		for _, from := range []int{at, at + 900, at + 1900} {
+			d = append(d, evals.Request{Context: text[at-40 : at], Continuation: text[from : from+16]})
+		}
+		docs = append(docs, d)
+	}
+	return docs
+}
+
+// windows are sequences of a text, one after the other.
+type windows []byte
+
+func (windows) Describe() string { return "windows" }
+func (windows) Err() error       { return nil }
+
+func (w windows) Sequence(at int64, ids, targets []int32) {
+	from := int(at) * len(ids) % (len(w) - len(ids) - 1)
+	for t := range ids {
+		ids[t], targets[t] = int32(w[from+t]), int32(w[from+t+1])
+	}
+}
+
+// trained is a model that has read some of text: it says what is in it better than chance.
+func trained(t *testing.T, cfg arch.Config, dev kernels.Device, text []byte) *arch.Model {
+	t.Helper()
+	l, err := train.NewLearner(cfg, dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Model().Init(3)
+	const steps = 80
+	tr, err := train.NewTrainer(l, windows(text), train.Options{
+		Context: 64, Batch: 4, Accumulate: 1, AdamW: train.DefaultAdamW,
+		Schedule: train.Schedule{Shape: train.Cosine, Peak: 4e-3, Floor: 0.1, Steps: steps, Warmup: 10},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last train.Record
+	for !tr.Done() {
+		if last, err = tr.Step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if last.Loss > 3.5 { // even chances are 5.5 nats
+		t.Fatalf("after %d steps the loss is %v: nothing was learned", steps, last.Loss)
+	}
+	m, err := arch.New(cfg, dev, arch.Types{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	copyWeights(m, dev, l.Model(), dev)
+	return m
+}
+
+// copyWeights sets the weights of m, on dev, to those of a model with the same configuration.
+func copyWeights(m *arch.Model, dev kernels.Device, from *arch.Model, its kernels.Device) {
+	weights := map[string][]float32{}
+	from.Params(func(name string, p *arch.Param) {
+		weights[name] = make([]float32, p.Len())
+		kernels.Get(its, weights[name], p.Mat)
+	})
+	m.Params(func(name string, p *arch.Param) { kernels.Put(dev, p.Mat, weights[name]) })
 }
 
 // What a model is most likely to say is greedy, and nothing else is.

@@ -105,7 +105,7 @@ func (e *evaluation) write(now time.Time) error {
 func (f finished) samples() ([]python.Object, error) {
 	var all []python.Object
 	for i, d := range f.Docs {
-		s, err := tasks.Sample(i, d, f.answers[i], f.marks[i])
+		s, err := f.Task.Sample(i, d, f.answers[i], f.marks[i])
 		if err != nil {
 			return nil, err
 		}

@@ -19,7 +19,7 @@ import (
 const filter = "none"
 
 // Sample is the line of a document in the harness's samples file.
-func Sample(id int, d Doc, answers []Answer, marks []Mark) (python.Object, error) {
+func (t Task) Sample(id int, d Doc, answers []Answer, marks []Mark) (python.Object, error) {
 	doc, err := python.JSON{Indent: 2}.Dumps(d.Fields)
 	if err != nil {
 		return nil, err
@@ -28,9 +28,9 @@ func Sample(id int, d Doc, answers []Answer, marks []Mark) (python.Object, error
 	var resps, filtered []any
 	var metrics []string
 	for i, r := range d.Requests {
-		arguments = append(arguments, python.Field{Name: fmt.Sprintf("gen_args_%d", i), Value: python.Object{{Name: "arg_0", Value: r.Context}, {Name: "arg_1", Value: r.Continuation}}})
-		one := []string{python.Float(answers[i].LogLikelihood), map[bool]string{true: "True", false: "False"}[answers[i].Greedy]}
-		resps, filtered = append(resps, []any{one}), append(filtered, one)
+		asked, said := t.exchange(r, answers[i])
+		arguments = append(arguments, python.Field{Name: fmt.Sprintf("gen_args_%d", i), Value: asked})
+		resps, filtered = append(resps, []any{said}), append(filtered, said)
 	}
 	for _, m := range marks {
 		metrics = append(metrics, string(m.Metric))
@@ -38,7 +38,7 @@ func Sample(id int, d Doc, answers []Answer, marks []Mark) (python.Object, error
 	o := python.Object{
 		{Name: "doc_id", Value: id}, {Name: "doc", Value: d.Fields}, {Name: "target", Value: d.Target}, {Name: "arguments", Value: arguments},
 		{Name: "resps", Value: resps}, {Name: "filtered_resps", Value: filtered}, {Name: "filter", Value: filter}, {Name: "metrics", Value: metrics},
-		{Name: "doc_hash", Value: hash(doc)}, {Name: "prompt_hash", Value: hash(d.Requests[0].Context)}, {Name: "target_hash", Value: hash(d.Target)},
+		{Name: "doc_hash", Value: hash(doc)}, {Name: "prompt_hash", Value: hash(t.prompt(d.Requests[0]))}, {Name: "target_hash", Value: hash(d.Target)},
 	}
 	for _, m := range marks {
 		var value any = m.Value
@@ -48,6 +48,25 @@ func Sample(id int, d Doc, answers []Answer, marks []Mark) (python.Object, error
 		o = append(o, python.Field{Name: string(m.Metric), Value: value})
 	}
 	return o, nil
+}
+
+// exchange is a request and its answer as the harness writes them. That of a whole text has one
+// argument, the text, and one number for an answer.
+func (t Task) exchange(r Request, a Answer) (asked python.Object, said any) {
+	asked = python.Object{{Name: "arg_0", Value: t.prompt(r)}}
+	if t.Output == Rolling {
+		return asked, python.Float(a.LogLikelihood)
+	}
+	greedy := map[bool]string{true: "True", false: "False"}[a.Greedy]
+	return append(asked, python.Field{Name: "arg_1", Value: r.Continuation}), []string{python.Float(a.LogLikelihood), greedy}
+}
+
+// prompt is the harness's first argument of a request.
+func (t Task) prompt(r Request) string {
+	if t.Output == Rolling {
+		return r.Continuation
+	}
+	return r.Context
 }
 
 func hash(s string) string {

@@ -22,7 +22,7 @@ func TestSample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Sample(7, d, answers, marks)
+	s, err := task(t, "piqa").Sample(7, d, answers, marks)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,6 +35,32 @@ func TestSample(t *testing.T) {
 		`"resps": [[["-2.5", "False"]], [["-1e-05", "True"]]], "filtered_resps": [["-2.5", "False"], ["-1e-05", "True"]], "filter": "none", "metrics": ["acc", "acc_norm"], ` +
 		`"doc_hash": "37e3b75b8471d9274f713d1a43ec799c047f8872321869cbc33e63c0a6ed3b7e", "prompt_hash": "27c2fd04f8e28635b20ab4ea9dbc8a1b2f10ad7cf00e46f55b4a794bc68bcfe5", ` +
 		`"target_hash": "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b", "acc": 1.0, "acc_norm": 1.0}`
+	if line != want {
+		t.Errorf("the line is\n%s\nwant\n%s", line, want)
+	}
+}
+
+// A whole text is one argument, whose hash is that of the prompt, and its answer is one number.
+// The wanted hashes are what Python's hashlib makes of "one two" and of the document.
+func TestSampleOfText(t *testing.T) {
+	rolling := Task{Output: Rolling, Metrics: []Metric{WordPerplexity}}
+	d := Doc{Fields: python.Object{{Name: "page", Value: "one two"}}, Requests: []Request{{Continuation: "one two"}}, Target: "one two"}
+	answers := []Answer{{LogLikelihood: -6.5, Tokens: 7}}
+	marks, err := rolling.Mark(d, answers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := rolling.Sample(0, d, answers, marks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := python.JSON{}.Dumps(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"doc_id": 0, "doc": {"page": "one two"}, "target": "one two", "arguments": {"gen_args_0": {"arg_0": "one two"}}, ` +
+		`"resps": [["-6.5"]], "filtered_resps": ["-6.5"], "filter": "none", "metrics": ["word_perplexity"], ` +
+		`"doc_hash": "2a162c45e155ce117e5586b41de765c74a0c240f2f20f53e470cdeb17aa6daa5", "prompt_hash": "8ab63e29a4ba14e4e1688f9c15e5af90895421358c945b0431f85d66977bd3d2", "target_hash": "8ab63e29a4ba14e4e1688f9c15e5af90895421358c945b0431f85d66977bd3d2", "word_perplexity": [-6.5, 2]}`
 	if line != want {
 		t.Errorf("the line is\n%s\nwant\n%s", line, want)
 	}
@@ -125,7 +151,7 @@ func TestMark(t *testing.T) {
 		}
 		marks = append(marks, m)
 	}
-	sample, err := Sample(0, Doc{Requests: make([]Request, 1)}, make([]Answer, 1), marks[0])
+	sample, err := rolling.Sample(0, Doc{Requests: make([]Request, 1)}, make([]Answer, 1), marks[0])
 	if err != nil {
 		t.Fatal(err)
 	}
