@@ -21,6 +21,7 @@ import (
 // evalOptions is what the flags of eval say.
 type evalOptions struct {
 	model, tokenizer, dtype string
+	name                    string // of the model in results, instead of its own
 	tasks                   []string
 	data                    string
 	corpus                  []string
@@ -116,20 +117,7 @@ func (a *app) eval(ctx context.Context, o evalOptions) error {
 	if err := o.check(); err != nil {
 		return misuse(err)
 	}
-	p, err := findModel(o.model)
-	if err != nil {
-		return err
-	}
-	chosen, err := a.typesOf(p, o.dtype)
-	if err != nil {
-		return err
-	}
-	types := chosen.types
-	tok, err := openTokenizer(p, o.tokenizer)
-	if err != nil {
-		return err
-	}
-	subject, err := a.subject(p, types)
+	e, err := a.prepareEvaluation(o)
 	if err != nil {
 		return err
 	}
@@ -137,23 +125,53 @@ func (a *app) eval(ctx context.Context, o evalOptions) error {
 	if err != nil {
 		return err
 	}
-	e := &evaluation{app: a, o: o, preset: p, types: types, subject: subject, start: time.Now()}
-	if e.encoder, err = evals.NewEncoder(tok); err != nil {
+	if err := e.answer(ctx, sets); err != nil {
 		return err
 	}
-	e.tokenizer = tok.Name()
+	return e.report()
+}
+
+// prepareEvaluation finds out which model is to be asked; it does not load it.
+func (a *app) prepareEvaluation(o evalOptions) (*evaluation, error) {
+	p, err := findModel(o.model)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := a.typesOf(p, o.dtype)
+	if err != nil {
+		return nil, err
+	}
+	tok, err := openTokenizer(p, o.tokenizer)
+	if err != nil {
+		return nil, err
+	}
+	if o.name != "" {
+		p.Name = o.name
+	}
+	subject, err := a.subject(p, chosen.types)
+	if err != nil {
+		return nil, err
+	}
+	e := &evaluation{app: a, o: o, preset: p, types: chosen.types, subject: subject, tokenizer: tok.Name()}
+	e.encoder, err = evals.NewEncoder(tok)
+	return e, err
+}
+
+// answer loads the model and asks it all that it has not answered yet.
+func (e *evaluation) answer(ctx context.Context, sets []taskSet) error {
+	e.start = time.Now()
 	if err := e.open(); err != nil {
 		return err
 	}
-	if strings.HasPrefix(subject.Weights, "random") {
-		a.log.Warn("the model has random weights: its scores are chance", "model", p.Name)
+	if strings.HasPrefix(e.subject.Weights, "random") {
+		e.log.Warn("the model has random weights: its scores are chance", "model", e.preset.Name)
 	}
 	for _, s := range sets {
 		if err := e.run(ctx, s); err != nil {
-			return fmt.Errorf("%s: %w", s.Task.Name, resumable(err, o.out))
+			return fmt.Errorf("%s: %w", s.Task.Name, resumable(err, e.o.out))
 		}
 	}
-	return e.report()
+	return nil
 }
 
 // An evaluation is one model in some tasks.

@@ -169,6 +169,11 @@ func (a *app) report(rs []results.Result, out string) error {
 	} else if !errors.Is(err, reports.ErrNoData) {
 		return err
 	}
+	if chance, err := reports.ChanceTable(rs); err == nil {
+		page.Tables = append(page.Tables, chance)
+	} else if !errors.Is(err, reports.ErrNoData) {
+		return err
+	}
 	training, err := reports.TrainingTable(rs)
 	switch {
 	case err == nil:

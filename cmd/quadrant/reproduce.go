@@ -26,6 +26,8 @@ type recipe struct {
 	balanced  []string // models of the expert figures, with random weights
 	trained   []string // models of the training figures and, where they have experts, of the expert figures
 	steps     int      // of training each
+	tasks     []string // that trained models are scored in
+	items     int      // questions of each task
 	gens      string
 	prompt    int
 	repeats   int
@@ -45,6 +47,7 @@ var recipes = []recipe{
 	{
 		name: "quick", doc: "models of about 1M active parameters are timed, and of 0.2M trained: minutes on two cores",
 		counted: paperQuartet, timed: tinyQuartet, trained: nanoQuintet, steps: 600,
+		tasks: []string{"lastword", "continuation", "cloze4", "wordswap", "lexdec", "arith4", "bracket", "recall"}, items: 400,
 		gens: "128-8192*2", prompt: 128, repeats: 6, tokens: 131072, dtype: "f32", contexts: "128-131072*2",
 	},
 	{
@@ -73,8 +76,9 @@ func newReproduce(a *app) *cobra.Command {
 		Use:   "reproduce",
 		Short: "Measure what the paper's figures need, here and now, and draw them",
 		Long: `Measures generation latency of the four architectures, counts their FLOPs and
-states, watches where routers send the tokens of real text, and draws the figures
-of the BlackMamba paper from what it measured, with a page that shows them all.
+states, trains small models and scores them in zero-shot tasks, watches where routers
+send the tokens of real text, and draws the figures of the BlackMamba paper from
+what it measured, with a page that shows them all.
 
 Every sample is kept in results.jsonl. A command that was stopped goes on from
 there when it is given again.
@@ -154,6 +158,7 @@ func (a *app) reproduce(ctx context.Context, r recipe, corpus []string, out stri
 			}, s)
 		}},
 		{"training " + strings.Join(r.trained, ", "), func() error { return a.trainings(ctx, r, corpus, out, s) }},
+		{"scoring " + strings.Join(r.trained, ", "), func() error { return a.scores(ctx, r, corpus, out, s) }},
 		{"watching routers", func() error { return a.balances(ctx, r, corpus, out, s) }},
 		{"drawing", func() error { return a.report(s.results(), out) }},
 	}

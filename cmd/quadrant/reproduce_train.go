@@ -32,25 +32,35 @@ func (a *app) trainings(ctx context.Context, r recipe, corpus []string, out stri
 		if err := a.trainOnce(ctx, r, model, corpus, dir); err != nil {
 			return fmt.Errorf("training %s in %s: %w", model, dir, err)
 		}
-		rs, err := results.ReadFile(filepath.Join(dir, resultsName))
+		rs, err := takeOver(s, dir)
 		if err != nil {
 			return err
 		}
-		for _, res := range results.Latest(rs) {
-			all = append(all, res) // n-grams that counted the same come once for each model
-			if s.known(res) {
-				continue
-			}
-			if err := s.write(res); err != nil {
-				return err
-			}
-		}
+		all = append(all, rs...) // n-grams that counted the same come once for each model
 	}
 	t, err := reports.TrainingTable(results.Latest(all))
 	if err != nil {
 		return err
 	}
 	return a.table(t, "table")
+}
+
+// takeOver hands s the results in a folder that it has not got, and returns them all.
+func takeOver(s *sink, dir string) ([]results.Result, error) {
+	rs, err := results.ReadFile(filepath.Join(dir, resultsName))
+	if err != nil {
+		return nil, err
+	}
+	rs = results.Latest(rs)
+	for _, res := range rs {
+		if s.known(res) {
+			continue
+		}
+		if err := s.write(res); err != nil {
+			return nil, err
+		}
+	}
+	return rs, nil
 }
 
 // trainOnce trains a model in dir, or goes on, unless it is trained.
