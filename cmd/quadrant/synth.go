@@ -26,6 +26,7 @@ type synthFlags struct {
 	width, hidden int
 	steps, batch  int
 	lr            float64
+	turns         int // of four quarters of each head, those that turn with the position
 	test, seeds   int
 	format, out   string
 }
@@ -36,15 +37,16 @@ type synthDefault struct {
 	width, hidden int
 	steps, batch  int
 	lr            float64
+	turns         int
 }
 
 // synthDefaults are settings in which architectures differ within minutes.
 var synthDefaults = map[string]synthDefault{
-	"mqar":      {[]string{"attention-attention", "mamba-mamba"}, 64, 128, 600, 64, 4e-3},
-	"selcopy":   {[]string{"attention-attention", "mamba-mamba"}, 64, 128, 600, 64, 2e-3},
-	"induction": {[]string{"attention-attention", "mamba-mamba"}, 64, 128, 600, 64, 2e-3},
-	"copy":      {[]string{"attention-attention", "mamba-mamba"}, 64, 128, 600, 64, 2e-3},
-	"facts":     {[]string{"attention+mlp-attention+mlp", "attention+moe-attention+moe"}, 32, 64, 1500, 32, 4e-3},
+	"mqar":      {[]string{"attention-attention", "mamba-mamba"}, 64, 128, 600, 64, 4e-3, 1},
+	"selcopy":   {[]string{"attention-attention", "mamba-mamba"}, 64, 128, 600, 64, 2e-3, 4},
+	"induction": {[]string{"attention-attention", "mamba-mamba"}, 64, 128, 600, 64, 2e-3, 4},
+	"copy":      {[]string{"attention-attention", "mamba-mamba"}, 64, 128, 600, 64, 2e-3, 4},
+	"facts":     {[]string{"attention+mlp-attention+mlp", "attention+moe-attention+moe"}, 32, 64, 1500, 32, 4e-3, 4},
 }
 
 func newSynth(a *app) *cobra.Command {
@@ -60,9 +62,10 @@ interval for the mean over seeds); of one run, the interval is of its answers al
 (Clopper and Pearson's), and another seed or learning rate may find otherwise.
 
 Models are presets, YAML files, or layers joined by '-', each of attention, mamba, mlp
-and moe joined by '+': attention+mlp-mamba+moe. Attention has two heads, of which a quarter
-turns with the position, as GPT-NeoX's; Mamba has 16 states and twice the width; MoEs have 8 experts of the MLP's size and send each token to one, balanced
-by Sinkhorn.
+and moe joined by '+': attention+mlp-mamba+moe. Attention has four heads that turn
+with the position, and for mqar two, of which a quarter does, as of GPT-NeoX's; Mamba
+has 16 states and twice the width; MoEs have 8 experts of the MLP's size and send each
+token to one, balanced by Sinkhorn.
 
 Tasks:
 ` + synthDocs(),
@@ -83,7 +86,7 @@ Tasks:
 			o.models = pickAny(given("models"), o.models, d.models)
 			o.width, o.hidden = pick(given("width"), o.width, d.width), pick(given("hidden"), o.hidden, d.hidden)
 			o.steps, o.batch = pick(given("steps"), o.steps, d.steps), pick(given("batch"), o.batch, d.batch)
-			o.lr = pick(given("lr"), o.lr, d.lr)
+			o.lr, o.turns = pick(given("lr"), o.lr, d.lr), d.turns
 			return a.synth(cmd.Context(), k, o)
 		},
 	}
@@ -304,7 +307,7 @@ func synthLayer(name string, o synthFlags) (arch.Layer, error) {
 	for part := range strings.SplitSeq(name, "+") {
 		switch {
 		case part == "attention" && l.Sequence == (arch.Sequence{}):
-			l.Sequence.Attention = synthAttention(o.width)
+			l.Sequence.Attention = synthAttention(o.width, o.turns)
 		case part == "mamba" && l.Sequence == (arch.Sequence{}):
 			l.Sequence.Mamba = &arch.Mamba{Inner: 2 * o.width, State: 16, Conv: 4, Rank: (o.width + 15) / 16, ConvBias: true}
 		case part == "mlp" && l.Channel == (arch.Channel{}):
@@ -321,12 +324,17 @@ func synthLayer(name string, o synthFlags) (arch.Layer, error) {
 	return l, nil
 }
 
-// synthAttention turns a quarter of each head only, as GPT-NeoX does. Where all of a head
-// turns, what tokens are is blurred by how far apart they are: two layers then take far longer
-// than a task here lasts to find that one must look at the token before, and the other for
-// what the first found there.
-func synthAttention(width int) *arch.Attention {
-	heads := min(2, max(1, width/4))
-	head := width / heads
-	return &arch.Attention{Heads: heads, KVHeads: heads, HeadDim: head, Rotary: &arch.Rotary{Dim: max(2, head/4/2*2), Base: 10000}}
+// synthAttention turns some quarters of each head with the position: for recall one, as
+// GPT-NeoX does. Where all of a head turns, what tokens are is blurred by how far apart they
+// are: two layers then take far longer than a task here lasts to find that one must look at the
+// token before, and the other for what the first found there. Where position matters more, in
+// facts, all of four heads turn.
+func synthAttention(width, turns int) *arch.Attention {
+	heads := 4
+	if turns < 4 {
+		heads = 2
+	}
+	head := max(2, width/heads)
+	heads = max(1, width/head)
+	return &arch.Attention{Heads: heads, KVHeads: heads, HeadDim: head, Rotary: &arch.Rotary{Dim: max(2, head*turns/4/2*2), Base: 10000}}
 }
