@@ -42,7 +42,7 @@ func (d *Device) attend(o *kernels.Attend) {
 		d.fail(fmt.Errorf("attention heads of %d elements, and this device has kernels for up to %d: use more heads or the CPU", o.HeadDim, maxHeadDim))
 		return
 	}
-	if d.attendStep(o) || d.flash(o, panels{}) {
+	if o.LSE.None() && (d.attendStep(o) || d.flash(o, panels{})) {
 		return
 	}
 	a := d.begin(o.Dst, o.Q, o.K, o.V)
@@ -50,6 +50,7 @@ func (d *Device) attend(o *kernels.Attend) {
 	a.pointer(d.cell(o.Past))
 	a.int(o.HeadDim, o.Q.Cols/o.K.Cols)
 	a.float(float64(o.Scale))
+	a.mats(o.LSE)
 	d.launch(typed("attend", o.K, o.V), o.Q.Rows, o.Q.Cols/o.HeadDim, warpThreads, a)
 }
 

@@ -66,7 +66,8 @@ type Device struct {
 	launches []launch // those of the list that is being planned
 	busy     bool     // launches may still run
 
-	scratch, panelMemory lent // shared by launches, which run in order
+	step                 stepNumbers // of AdamW
+	scratch, panelMemory lent        // shared by launches, which run in order
 
 	memory arena
 	mu     sync.Mutex
@@ -255,9 +256,8 @@ func (d *Device) Do(op kernels.Op) {
 	if d.err != nil {
 		return
 	}
-	if operand := training(op); operand != "" {
-		d.fail(fmt.Errorf("%s of %T is for training, which this device does not do", operand, op))
-		return
+	if step, ok := op.(*kernels.AdamW); ok {
+		d.setStep(step)
 	}
 	d.note(op)
 }
@@ -316,28 +316,8 @@ func (d *Device) plan(op kernels.Op) {
 	case *kernels.BiasStep:
 		d.biasStep(o)
 	default:
-		panic(unknown(op))
+		d.planTraining(op)
 	}
 }
 
 func unknown(op kernels.Op) string { return fmt.Sprintf("cuda: no kernel for %T", op) }
-
-// training is the name of an operand of op that only training uses; "" if op has none.
-func training(op kernels.Op) string {
-	switch o := op.(type) {
-	case *kernels.Scan:
-		return given("Starts", !o.Starts.None())
-	case *kernels.Attend:
-		return given("LSE", !o.LSE.None())
-	case *kernels.Combine:
-		return given("the absence of Gates", o.Gates.None())
-	}
-	return ""
-}
-
-func given(operand string, present bool) string {
-	if !present {
-		return ""
-	}
-	return operand
-}

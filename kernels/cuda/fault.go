@@ -17,6 +17,7 @@ var faults = [...]string{
 	4: "slot %d at place %d is out of range: slots must be those of Sort",
 	5: "place %d of slot %d is out of range: places must be those of Sort",
 	6: "token %d has no expert left for choice %d: its logits hold NaN",
+	7: "target %d in row %d is not in the vocabulary, nor -1 for none: check that text and model belong together",
 }
 
 // hostWords are memory of the host that kernels reach too: the kernel begin takes the cells

@@ -14,6 +14,9 @@ import (
 	"quadrant/kernels/cuda/nvidia"
 )
 
+// simulated says that the driver is cusim's.
+var simulated bool
+
 // openGPU opens the GPU whose number QUADRANT_CUDA_DEVICE holds; without it, the test is
 // skipped.
 func openGPU(t *testing.T) *cuda.Device {
@@ -68,6 +71,19 @@ func TestGPUConformance(t *testing.T) {
 func TestGPUModels(t *testing.T) {
 	for _, name := range tiny {
 		t.Run(name, func(t *testing.T) { compareModel(t, preset(t, name), openGPU(t), 33) })
+	}
+}
+
+// A real GPU trains whole models as the CPU does. Under the simulator it is one small model.
+func TestGPUTraining(t *testing.T) {
+	for _, name := range tiny {
+		t.Run(name, func(t *testing.T) {
+			cfg, tokens := preset(t, name), 65
+			if simulated {
+				cfg.Layers, tokens = cfg.Layers[:1], 9
+			}
+			compareTraining(t, cfg, openGPU(t), tokens, 2)
+		})
 	}
 }
 

@@ -87,6 +87,10 @@ func (d *Device) scanRun(o *kernels.Scan, to panels) bool {
 }
 
 func (d *Device) scan(o *kernels.Scan) {
+	if !o.Starts.None() {
+		d.scanKeep(o)
+		return
+	}
 	if d.scanRun(o, panels{}) {
 		return
 	}

@@ -21,6 +21,10 @@ func (d *Device) matMul(o *kernels.MatMul) {
 		d.gemm("gemm", o.Dst, high, low, o.B, o.Bias, kernels.Mat{}, o.A.Cols, o.Dst.Cols, 0)
 		return
 	}
+	if o.B.Type == kernels.F32 && o.Dst.Rows >= tensorRows {
+		d.product(floatProduct{kind: "nt", dst: o.Dst, a: o.A, b: o.B, bias: o.Bias, rows: o.Dst.Rows, cols: o.Dst.Cols, inner: o.A.Cols})
+		return
+	}
 	a := d.begin(o.Dst, o.A, o.B, o.Bias)
 	a.int(o.Dst.Rows, o.A.Cols, o.Dst.Cols)
 	d.launch(typed("matmul", o.B), blocksFor(o.Dst.Cols, productThreads/warpThreads), blocksFor(o.Dst.Rows, rowsPerWarp), productThreads, a)
@@ -34,6 +38,13 @@ func (d *Device) groupedMatMul(o *kernels.GroupedMatMul) {
 	if canTensor(o.Dst.Rows, o.B) {
 		high, low := d.split(o.A, o.Slots, o.Dst.Rows, o.K)
 		d.gemm("gemmgroup", o.Dst, high, low, o.B, o.Bias, o.Offsets, o.A.Cols, o.Dst.Cols, o.Offsets.Rows-1)
+		return
+	}
+	if o.B.Type == kernels.F32 && o.Dst.Rows >= tensorRows {
+		d.product(floatProduct{
+			kind: "nt", dst: o.Dst, a: o.A, b: o.B, bias: o.Bias, rows: o.Dst.Rows, cols: o.Dst.Cols, inner: o.A.Cols,
+			offsets: o.Offsets, slots: o.Slots, places: o.Dst.Rows, k: o.K,
+		})
 		return
 	}
 	a := d.begin(o.Dst, o.A, o.B, o.Bias, o.Offsets, o.Slots)

@@ -28,27 +28,22 @@ func (d *Device) sort(o *kernels.Sort) {
 // combine adds the result to sum too, if that is not absent.
 func (d *Device) combine(o *kernels.Combine, sum kernels.Mat) {
 	a := d.begin(o.Dst, o.Src, o.Places, o.Gates)
-	a.int(o.Dst.Cols, o.Gates.Cols, o.Src.Rows)
+	a.int(o.Dst.Cols, o.Src.Rows/o.Dst.Rows, o.Src.Rows)
 	a.mats(sum)
 	d.launch("combine", o.Dst.Rows, 1, threadsFor(o.Dst.Cols), a)
 }
 
+const sinkhornThreads = 256 // SINKHORN_THREADS in kern/sinkhorn.cu
+
 func (d *Device) sinkhorn(o *kernels.Sinkhorn) {
 	tokens, experts := o.Logits.Rows, o.Logits.Cols
-	p := d.temp(8 * (tokens + 3*experts))
-	a := d.begin(o.Bias, o.Iterations, o.Logits)
-	for _, skip := range []int{0, tokens, tokens + experts, tokens + 2*experts} { // u, v, column sums, v before
+	p := d.temp(8 * (tokens + 2*experts))
+	a := d.begin(o.Bias, o.Logits, o.Iterations)
+	for _, skip := range []int{0, tokens, tokens + experts} { // u, v, column sums
 		a.pointer(p + uint64(8*skip))
 	}
-	columnFirst, absolute := 0, 0
-	if o.ColumnFirst {
-		columnFirst = 1
-	}
-	if o.Absolute {
-		absolute = 1
-	}
-	a.int(tokens, experts, o.MaxIterations, columnFirst, absolute)
+	a.int(tokens, experts, o.MaxIterations, one(o.ColumnFirst), one(o.Absolute))
 	a.float(float64(o.Temperature))
 	a.float(float64(o.Tolerance))
-	d.launch("sinkhorn", 1, 1, threadsFor(max(tokens, experts)), a)
+	d.launch("sinkhorn", 1, 1, sinkhornThreads, a)
 }

@@ -64,7 +64,7 @@ func clone(op kernels.Op) kernels.Op {
 	case *kernels.BiasStep:
 		return copied(o)
 	}
-	return nil
+	return cloneTraining(op)
 }
 
 func equal[T comparable](o *T, other kernels.Op) bool {
@@ -138,7 +138,7 @@ func same(a, b kernels.Op) bool {
 	case *kernels.BiasStep:
 		return equal(o, b)
 	}
-	return false
+	return sameTraining(a, b)
 }
 
 func pastOf(op kernels.Op) (past int, has bool) {
@@ -192,11 +192,11 @@ func written(op kernels.Op) []kernels.Mat {
 	case *kernels.ConvSiLU:
 		return []kernels.Mat{o.Dst, o.State}
 	case *kernels.Scan:
-		return []kernels.Mat{o.Dst, o.State}
+		return []kernels.Mat{o.Dst, o.State, o.Starts}
 	case *kernels.RotaryStore:
 		return []kernels.Mat{o.Q, o.K, o.KCache, o.VCache}
 	case *kernels.Attend:
-		return []kernels.Mat{o.Dst}
+		return []kernels.Mat{o.Dst, o.LSE}
 	case *kernels.Sinkhorn:
 		return []kernels.Mat{o.Bias, o.Iterations}
 	case *kernels.Route:
@@ -220,5 +220,5 @@ func written(op kernels.Op) []kernels.Mat {
 	case *kernels.BiasStep:
 		return []kernels.Mat{o.Bias}
 	}
-	panic(unknown(op))
+	return writtenTraining(op)
 }

@@ -274,7 +274,7 @@ func (d *Device) fuseRouter(ops []kernels.Op) int {
 // fuseScan: the product that makes dt, and one step of the scan.
 func (d *Device) fuseScan(ops []kernels.Op) int {
 	o, s := at[kernels.MatMul](ops, 0), at[kernels.Scan](ops, 1)
-	if o == nil || s == nil || s.Dt != o.Dst || s.Seqs != o.Dst.Rows || !o.Bias.None() || o.B.Cols > mostRank || o.B.Cols%4 != 0 ||
+	if o == nil || s == nil || s.Dt != o.Dst || s.Seqs != o.Dst.Rows || !s.Starts.None() || !o.Bias.None() || o.B.Cols > mostRank || o.B.Cols%4 != 0 ||
 		!vectors(o.A) || !aligned(o.B, 4*int(o.B.Type.Size())) ||
 		s.A.Cols > registerStates || s.A.Cols%4 != 0 || !vectors(s.A) || !vectors(s.State) {
 		return 0

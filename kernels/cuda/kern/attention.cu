@@ -1,5 +1,5 @@
 // RotaryStore and Attend.
-#include "mathf.h"
+#include "rotary.h"
 
 // OF_TYPES makes a kernel for every pair of types that keys and values may have.
 #define OF_TYPES(make)                                                                           \
@@ -21,13 +21,6 @@ template <class KT, class VT> struct RotaryArgs {
   long rows, each; // each of a block, at most as many as have ANGLES
 };
 
-// A Turn is the rotation of pair i of a head.
-struct Turn { float sin, cos; };
-DEVICE Turn turn(long position, int i, int rotary, double logBase) {
-  Turn t;
-  sinCos((double)position * expOf(-2.0 * i / rotary * logBase), &t.sin, &t.cos);
-  return t;
-}
 // A block does some rows: first all their angles, which every head turns by, then a row at a time.
 enum { ANGLES = 512 };
 template <class KT, class VT> DEVICE void rotaryRows(const RotaryArgs<KT, VT> &a, Turn *turns) {
@@ -83,6 +76,7 @@ template <class KT, class VT> struct AttendArgs {
   const long *past;
   long headDim, perKV;
   double scale;
+  Mat<float> lse; // of each query and head, where it is kept
 };
 enum { CHUNKS = 8 }; // of 32 elements of a head; attention.go checks it
 template <class KT, class VT> DEVICE void attendHead(AttendArgs<KT, VT> a) {
@@ -126,6 +120,7 @@ template <class KT, class VT> DEVICE void attendHead(AttendArgs<KT, VT> a) {
     int j = c * 32 + lane();
     if (j < dim) dst[j] = sum[c] / weight;
   }
+  if (a.lse.p && lane() == 0) a.lse.row(row)[head] = top + (float)logOf((double)weight);
 }
 #define ATTEND(k, v, KT, VT) KERNEL void attend_##k##_##v(AttendArgs<KT, VT> a) { attendHead(a); }
 OF_TYPES(ATTEND)

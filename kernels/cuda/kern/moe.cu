@@ -1,4 +1,4 @@
-// Route, Sort, Combine and Sinkhorn.
+// Route, Sort and Combine.
 #include "mathf.h"
 
 // route: a warp a token, its lanes along the experts. Round c finds the best expert that
@@ -211,106 +211,11 @@ KERNEL void combine(CombineArgs a) {
     }
   }
   float *dst = a.dst.row(blockX()), *total = a.sum.p ? a.sum.row(blockX()) : nullptr;
-  const float *gates = a.gates.row(blockX());
+  const float *gates = a.gates.p ? a.gates.row(blockX()) : nullptr;
   for (int j = thread(); j < (int)a.cols; j += threads()) {
     float sum = 0;
-    for (int c = 0; c < k; c++) sum += gates[c] * a.src.row(*a.places.row(blockX() * k + c))[j];
+    for (int c = 0; c < k; c++) sum += (gates ? gates[c] : 1.0f) * a.src.row(*a.places.row(blockX() * k + c))[j];
     dst[j] = sum;
     if (total) total[j] += sum;
   }
-}
-
-// sinkhorn: one block, for training only, in double. u [tokens] and v, column, before [experts]
-// are doubles in global memory.
-struct SinkhornArgs {
-  Fault fault;
-  Mat<float> bias;
-  Mat<int> done; // the iterations that it took; may be absent
-  Mat<const float> logits;
-  double *u, *v, *column, *before;
-  long tokens, experts, iterations, columnFirst, absolute;
-  double temperature, tolerance;
-};
-
-// LogSum is log Σ exp(x) over what it has seen.
-struct LogSum {
-  double top, sum;
-  DEVICE void see(double x) {
-    if (x > top) {
-      sum = sum * expOf(top - x) + 1.0;
-      top = x;
-    } else {
-      sum += expOf(x - top);
-    }
-  }
-  DEVICE double log() const { return top + logOf(sum); }
-};
-DEVICE void columnSums(const SinkhornArgs &a) {
-  for (long e = thread(); e < a.experts; e += threads()) {
-    LogSum s = {-1e300, 0};
-    for (long t = 0; t < a.tokens; t++) s.see((double)a.logits.row(t)[e] / a.temperature + a.u[t]);
-    a.column[e] = s.log();
-  }
-  barrier();
-}
-DEVICE void balanceColumns(const SinkhornArgs &a) {
-  for (long e = thread(); e < a.experts; e += threads()) a.v[e] = -logOf((double)a.experts) - a.column[e];
-  barrier();
-}
-// imbalance is the largest relative distance of a column's sum from 1/E.
-DEVICE double imbalance(const SinkhornArgs &a) {
-  double worst = 0;
-  for (long e = 0; e < a.experts; e++) {
-    double off = __builtin_fabs((double)a.experts * expOf(a.v[e] + a.column[e]) - 1.0);
-    worst = off > worst ? off : worst;
-  }
-  return worst;
-}
-// moved is by how much the last step moved d₁ = exp(v), on average over experts.
-DEVICE double moved(const SinkhornArgs &a) {
-  double sum = 0;
-  for (long e = 0; e < a.experts; e++) {
-    double now = a.v[e], was = a.before[e];
-    if (now != was) sum += expOf(now > was ? now : was) * (1.0 - expOf(-__builtin_fabs(now - was))) / (double)a.experts;
-  }
-  return sum;
-}
-KERNEL void sinkhorn(SinkhornArgs a) {
-  SHARED double mean;
-  SHARED int balanced;
-  if (a.fault.set()) return;
-  for (long t = thread(); t < a.tokens; t += threads()) a.u[t] = 0;
-  for (long e = thread(); e < a.experts; e += threads()) a.v[e] = 0;
-  barrier();
-  if (a.columnFirst) {
-    columnSums(a);
-    balanceColumns(a);
-  }
-  int iterations = 0;
-  for (bool done = false; !done && iterations < (int)a.iterations; iterations++) {
-    for (long t = thread(); t < a.tokens; t += threads()) {
-      LogSum s = {-1e300, 0};
-      for (long e = 0; e < a.experts; e++) s.see((double)a.logits.row(t)[e] / a.temperature + a.v[e]);
-      a.u[t] = -logOf((double)a.tokens) - s.log();
-    }
-    barrier();
-    columnSums(a);
-    if (a.absolute) {
-      for (long e = thread(); e < a.experts; e += threads()) a.before[e] = a.v[e];
-      balanceColumns(a);
-    }
-    if (thread() == 0) balanced = (a.absolute ? moved(a) : imbalance(a)) <= a.tolerance;
-    barrier();
-    done = balanced;
-    barrier();
-    if (!done && !a.absolute) balanceColumns(a);
-  }
-  if (a.done.p && thread() == 0) *a.done.p = iterations;
-  if (thread() == 0) {
-    double sum = 0;
-    for (long e = 0; e < a.experts; e++) sum += a.v[e];
-    mean = sum / (double)a.experts;
-  }
-  barrier();
-  for (long e = thread(); e < a.experts; e += threads()) a.bias.p[e] = (float)((a.v[e] - mean) * a.temperature);
 }
