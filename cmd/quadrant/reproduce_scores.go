@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"quadrant/evals/generated"
 	"quadrant/evals/tasks"
 	"quadrant/reports"
 	"quadrant/results"
@@ -22,9 +23,12 @@ func (a *app) scores(ctx context.Context, r recipe, corpus []string, out string,
 		return nil
 	}
 	o := evalOptions{tasks: r.tasks, corpus: corpus, items: r.items, dtype: r.dtype, window: 2048, batch: 2048, bootstrap: 1000}
-	sets, err := a.readTasks(ctx, o)
+	sets, err := a.makeTasks(ctx, o)
 	if err != nil {
 		return err
+	}
+	if len(sets) == 0 {
+		return nil // makeTasks has said why
 	}
 	var all []results.Result
 	for _, model := range r.trained {
@@ -44,6 +48,27 @@ func (a *app) scores(ctx context.Context, r recipe, corpus []string, out string,
 		return err
 	}
 	return a.table(t, "table")
+}
+
+// makeTasks makes the tasks of o but for those that the text is too short for.
+func (a *app) makeTasks(ctx context.Context, o evalOptions) ([]taskSet, error) {
+	m, err := a.readMaterial(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	var sets []taskSet
+	for _, name := range o.tasks {
+		set, err := a.makeTask(name, m, o)
+		if errors.Is(err, generated.ErrNoQuestion) {
+			a.log.Warn("a task is left out", "why", err)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, set)
+	}
+	return sets, nil
 }
 
 // scoreOnce scores a model into the folder of o, unless that holds its scores.

@@ -75,8 +75,11 @@ func Named(name string) (Kind, bool) {
 // errUp says that a text holds no more items of a kind.
 var errUp = errors.New("the text is used up")
 
-// Make makes at most items questions, fewer where the text does not hold so many. It is
-// an error if it holds none.
+// ErrNoQuestion says that a text is too short for any question of a kind.
+var ErrNoQuestion = errors.New("take a longer corpus")
+
+// Make makes at most items questions, fewer where the text does not hold so many. If it
+// holds none, the error wraps [ErrNoQuestion].
 func (k Kind) Make(text Text, items int, seed uint64) (tasks.Set, error) {
 	if items < 1 {
 		return tasks.Set{}, fmt.Errorf("%s: %d items: want at least 1", k.Name, items)
@@ -89,7 +92,7 @@ func (k Kind) Make(text Text, items int, seed uint64) (tasks.Set, error) {
 		return tasks.Set{}, fmt.Errorf("%s: %w", k.Name, err)
 	}
 	if len(m.docs) == 0 {
-		return tasks.Set{}, fmt.Errorf("%s: the held-out part of %s has no question of this kind: take a longer corpus", k.Name, text.Name)
+		return tasks.Set{}, fmt.Errorf("%s: the held-out part of %s has no question of this kind: %w", k.Name, text.Name, ErrNoQuestion)
 	}
 	t := k.task
 	t.Name, t.Version, t.DatasetPath = k.Name, 1, text.Name

@@ -74,7 +74,7 @@ func (m *maker) bracket() error {
 		}
 	}
 	if len(code) == 0 {
-		return fmt.Errorf("the held-out part of %s has no Go code", m.text.Name)
+		return fmt.Errorf("the held-out part of %s has no Go code: %w", m.text.Name, ErrNoQuestion)
 	}
 	return m.draw(func() bool {
 		want := closers[len(m.docs)%len(closers)]
