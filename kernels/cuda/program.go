@@ -70,7 +70,7 @@ func (d *Device) note(op kernels.Op) {
 	}
 	c := clone(op)
 	if c == nil {
-		d.fail(fmt.Errorf("%T is for training, which this device does not do", op))
+		d.fail(fmt.Errorf("there is no kernel of %T for GPUs: use --device cpu", op))
 		return
 	}
 	d.noted.ops, d.noted.cells = append(d.noted.ops, c), append(d.noted.cells, cell)
