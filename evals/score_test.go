@@ -262,6 +262,9 @@ func equalTheDefinition(t *testing.T, got [][]evals.Answer, docs [][]evals.Reque
 
 // What a model has learned is scored to 1e-4 of what float64 finds, on questions of its text.
 func TestTrainedScoresEqualTheDefinition(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains four models: run without -short")
+	}
 	text, err := os.ReadFile("../LICENSE")
 	if err != nil {
 		t.Fatal(err)
