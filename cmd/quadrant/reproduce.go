@@ -106,6 +106,11 @@ Presets:
 			if cmd.Flags().Changed("train-steps") {
 				r.steps = over.steps
 			}
+			if cmd.Flags().Changed("items") {
+				if r.items = over.items; r.items < 1 {
+					return misusef("--items is %d, want 1 or more", r.items)
+				}
+			}
 			err = a.reproduce(cmd.Context(), r, corpus, out)
 			return resumable(err, filepath.Join(out, resultsName))
 		},
@@ -117,6 +122,7 @@ Presets:
 	f.StringVar(&over.gens, "gen", "", "tokens to generate, instead of the preset's")
 	f.IntVar(&over.repeats, "repeats", 0, "runs of each model, instead of the preset's")
 	f.IntVar(&over.steps, "train-steps", 0, "steps to train each model, instead of the preset's; 0 trains none")
+	f.IntVar(&over.items, "items", 0, "questions of each task that trained models are scored in, instead of the preset's")
 	f.IntVar(&over.tokens, "tokens", 0, "tokens of text read for expert balance, instead of the preset's")
 	return cmd
 }
