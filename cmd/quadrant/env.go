@@ -53,8 +53,9 @@ func loadAverage() float64 {
 	return -1
 }
 
-// commit is the revision that the program was built from: as the compiler recorded it, or
-// as git knows it where the program runs in its own source tree (go run records none).
+// commit is the revision that the program was built from: as the compiler recorded it, or, for
+// go run, which records none, as git knows it of the source tree that the program runs in. It is
+// empty for any other program without a record: the tree that it runs in may be another.
 func commit() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		var revision, dirty string
@@ -71,8 +72,8 @@ func commit() string {
 		}
 	}
 	root := sourceTree()
-	if root == "" {
-		return ""
+	if exe, err := os.Executable(); err != nil || root == "" || !strings.Contains(exe, "go-build") {
+		return "" // the go command keeps what it runs in folders of that name
 	}
 	revision, err := exec.Command("git", "-C", root, "rev-parse", "HEAD").Output()
 	if err != nil {
