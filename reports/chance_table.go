@@ -85,10 +85,15 @@ func baselineNames(rs []results.Result) []string {
 // baselineOf is what the baseline called name has in the questions of r.
 func baselineOf(rs []results.Result, r results.Result, name, metric string) (float64, bool) {
 	for _, b := range rs {
-		if b.Subject.Family == baseline && b.Subject.Model == name && b.Metric == metric && len(b.Values) == 1 &&
-			b.Point.Task == r.Point.Task && b.Point.Data == r.Point.Data && b.Point.Shots == r.Point.Shots {
+		if b.Subject.Model == name && b.Metric == metric && isBaselineOf(b, r) {
 			return b.Values[0], true
 		}
 	}
 	return 0, false
+}
+
+// isBaselineOf reports whether b is what no model has in the questions of r.
+func isBaselineOf(b, r results.Result) bool {
+	return b.Subject.Family == baseline && len(b.Values) == 1 &&
+		b.Point.Task == r.Point.Task && b.Point.Data == r.Point.Data && b.Point.Shots == r.Point.Shots
 }

@@ -143,8 +143,7 @@ func baselines(rs []results.Result, r results.Result, ss []chart.Series) []chart
 	var all []chart.Series
 	dashes := []chart.Dash{chart.Dotted, chart.DashDot, chart.Dashed}
 	for _, b := range rs {
-		if b.Subject.Family != baseline || b.Metric != "acc" && b.Metric != "chance" || len(b.Values) != 1 ||
-			b.Point.Task != r.Point.Task || b.Point.Shots != r.Point.Shots || b.Point.Data != r.Point.Data {
+		if b.Metric != "acc" && b.Metric != "chance" || !isBaselineOf(b, r) {
 			continue
 		}
 		if slices.ContainsFunc(all, func(s chart.Series) bool { return s.Name == b.Subject.Model }) {
