@@ -37,6 +37,7 @@ var names = []string{
 	"transformer-moe-130m", "mamba-moe-130m",
 	"transformer-moe-8x", "transformer-moe-4x",
 	"matched-transformer-340m", "matched-mamba-340m", "matched-transformer-moe-340m",
+	"transformer-90m", "mamba-90m", "transformer-moe-90m", "mamba-moe-90m",
 	"tiny-transformer", "tiny-mamba", "tiny-transformer-moe", "tiny-mamba-moe",
 	"nano-transformer", "nano-mamba", "nano-mamba-mlp", "nano-transformer-moe", "nano-mamba-moe",
 }

@@ -108,7 +108,7 @@ func TestOpen(t *testing.T) {
 		"blackmamba-1.5":     `configs: preset "blackmamba-1.5" is unknown: did you mean blackmamba-1.5b?`,
 		"BlackMamba-1.5B":    "did you mean blackmamba-1.5b?",
 		"tyny-mamba":         "did you mean tiny-mamba?",
-		"mamba-moe":          "did you mean mamba-moe-130m, tiny-mamba-moe, nano-mamba-moe?",
+		"mamba-moe":          "did you mean mamba-moe-130m, mamba-moe-90m, tiny-mamba-moe, nano-mamba-moe?",
 		"gpt-5":              "want a .yaml file or one of blackmamba-1.5b, blackmamba-2.8b,",
 		"":                   "want a .yaml file or one of",
 		"../presets/unknown": "no such file",

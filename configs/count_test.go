@@ -1,8 +1,9 @@
 package configs
 
 import (
+	"fmt"
 	"math"
-	"strings"
+	"slices"
 	"testing"
 
 	"quadrant/arch"
@@ -95,55 +96,51 @@ func TestCounts(t *testing.T) {
 }
 
 // TestMatched compares active parameters: within 1 % of blackmamba-1.5b's, and within
-// 3 % of each other for the tiny models.
+// 3 % of each other for the quartets made here.
 func TestMatched(t *testing.T) {
 	const reference = 343_694_712
-	least, most, tiny := math.MaxInt, 0, 0
+	quartets := map[string][]int{"tiny": nil, "90m": nil}
 	for _, p := range All() {
 		_, active := count(p.Config)
-		switch p.Group {
-		case "matched":
-			if off := math.Abs(float64(active)/reference - 1); off > 0.01 {
-				t.Errorf("%s has %d active parameters, %.2f %% off %d, want at most 1 %%", p.Name, active, 100*off, reference)
-			}
-		case "tiny":
-			tiny++
-			least, most = min(least, active), max(most, active)
-			if active < 900_000 || active > 1_100_000 {
-				t.Errorf("%s has %d active parameters, want about a million", p.Name, active)
-			}
+		if off := math.Abs(float64(active)/reference - 1); p.Group == "matched" && off > 0.01 {
+			t.Errorf("%s has %d active parameters, %.2f %% off %d, want at most 1 %%", p.Name, active, 100*off, reference)
+		}
+		if _, ok := quartets[p.Group]; ok {
+			quartets[p.Group] = append(quartets[p.Group], active)
 		}
 	}
-	if spread := float64(most)/float64(least) - 1; tiny != 4 || spread > 0.03 {
-		t.Errorf("%d tiny models have %d to %d active parameters, %.2f %% apart, want 4 within 3 %%", tiny, least, most, 100*spread)
+	about := map[string]float64{"tiny": 1e6, "90m": 90e6}
+	for group, active := range quartets {
+		least, most := float64(slices.Min(active)), float64(slices.Max(active))
+		if len(active) != 4 || most/least > 1.03 || least < 0.9*about[group] || most > 1.1*about[group] {
+			t.Errorf("models of group %s have %d active parameters, want 4 models within 3 %%, about %g", group, active, about[group])
+		}
 	}
 }
 
-// TestTinyDiffersInMixersOnly keeps the quartet a comparison of two choices.
-func TestTinyDiffersInMixersOnly(t *testing.T) {
-	families := map[arch.Family]bool{}
-	var first arch.Config
-	for _, name := range Names() {
-		if !strings.HasPrefix(name, "tiny-") {
-			continue
+// TestQuartetsDifferInMixersOnly keeps each quartet a comparison of two choices.
+func TestQuartetsDifferInMixersOnly(t *testing.T) {
+	for group, name := range map[string]string{"tiny": "tiny-%s", "90m": "%s-90m"} {
+		families := map[arch.Family]bool{}
+		var first arch.Config
+		for _, p := range All() {
+			if p.Group != group {
+				continue
+			}
+			c := p.Config
+			if families[c.Family()] = true; p.Name != fmt.Sprintf(name, c.Family()) {
+				t.Errorf("%s is a %s", p.Name, c.Family())
+			}
+			c.Layers = nil
+			if len(families) == 1 {
+				first = c
+			}
+			if c.Dim != first.Dim || c.Vocab != first.Vocab || c.Norm != first.Norm || c.FinalNorm != first.FinalNorm || !c.TiedHead || c.HeadBias {
+				t.Errorf("%s is %+v without its layers, want %+v", p.Name, c, first)
+			}
 		}
-		p, err := Load(name)
-		if err != nil {
-			t.Fatal(err)
+		if len(families) != 4 {
+			t.Errorf("there are %d architectures of group %s, want 4", len(families), group)
 		}
-		if families[p.Config.Family()] = true; name != "tiny-"+string(p.Config.Family()) {
-			t.Errorf("%s is a %s", name, p.Config.Family())
-		}
-		c := p.Config
-		c.Layers = nil
-		if len(families) == 1 {
-			first = c
-		}
-		if c.Dim != first.Dim || c.Vocab != first.Vocab || c.Norm != first.Norm || c.FinalNorm != first.FinalNorm || !c.TiedHead || c.HeadBias {
-			t.Errorf("%s is %+v without its layers, want %+v", name, c, first)
-		}
-	}
-	if len(families) != 4 {
-		t.Errorf("there are %d tiny architectures, want 4", len(families))
 	}
 }
