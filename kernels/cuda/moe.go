@@ -33,7 +33,7 @@ func (d *Device) combine(o *kernels.Combine, sum kernels.Mat) {
 	d.launch("combine", o.Dst.Rows, 1, threadsFor(o.Dst.Cols), a)
 }
 
-const sinkhornThreads = 256 // SINKHORN_THREADS in kern/sinkhorn.cu
+const sinkhornThreads = 512 // SINKHORN_THREADS in kern/sinkhorn.cu
 
 func (d *Device) sinkhorn(o *kernels.Sinkhorn) {
 	tokens, experts := o.Logits.Rows, o.Logits.Cols
@@ -42,7 +42,7 @@ func (d *Device) sinkhorn(o *kernels.Sinkhorn) {
 	for _, skip := range []int{0, tokens, tokens + experts} { // u, v, column sums
 		a.pointer(p + uint64(8*skip))
 	}
-	a.int(tokens, experts, o.MaxIterations, one(o.ColumnFirst), one(o.Absolute))
+	a.int(tokens, experts, o.MaxIterations, one(o.ColumnFirst), one(o.Absolute), max(1, sinkhornThreads/32/experts))
 	a.float(float64(o.Temperature))
 	a.float(float64(o.Tolerance))
 	d.launch("sinkhorn", 1, 1, sinkhornThreads, a)

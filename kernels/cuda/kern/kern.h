@@ -115,6 +115,11 @@ template <class T> DEVICE T swap(T v, int mask) {
   static_assert(sizeof(T) == 4, "a shuffle moves 4 bytes");
   return __builtin_bit_cast(T, __nvvm_shfl_sync_bfly_i32(0xffffffffu, __builtin_bit_cast(int, v), mask, 0x1f));
 }
+DEVICE double swap(double v, int mask) {
+  u64 bits = __builtin_bit_cast(u64, v), upper;
+  asm("shr.u64 %0, %1, 32;" : "=l"(upper) : "l"(bits)); // hidden for the same reason as halfOf's
+  return __builtin_bit_cast(double, (u64)swap((u32)upper, mask) << 32 | swap((u32)bits, mask));
+}
 DEVICE bool allOfWarp(bool v) { return __nvvm_vote_all_sync(0xffffffffu, v); }
 template <class T> DEVICE T fromLane(T v, int lane) {
   static_assert(sizeof(T) == 4, "a shuffle moves 4 bytes");

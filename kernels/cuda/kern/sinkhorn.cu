@@ -8,52 +8,66 @@ struct SinkhornArgs {
   Mat<int> count;           // of iterations, where it is asked for
   double *u, *v, *column;   // [tokens], [experts] and [experts]
   long tokens, experts, iterations, columnFirst, absolute;
+  long shares; // warps to a column of logits
   double temperature, tolerance;
 };
-enum { SINKHORN_THREADS = 256 };
+enum { SINKHORN_THREADS = 512, WARPS = SINKHORN_THREADS / 32 };
 
-// LogSum is log Σ exp(x) over what it has seen.
+// A LogSum is log Σ exp(x) of some numbers: the largest of them, and Σ exp(x − largest).
 struct LogSum {
   double top, sum;
-  DEVICE void see(double x) {
-    if (x > top) {
-      sum = sum * expOf(top - x) + 1.0;
-      top = x;
-    } else {
-      sum += expOf(x - top);
-    }
-  }
   DEVICE void join(const LogSum &o) {
-    if (o.top > top) {
-      sum = sum * expOf(top - o.top) + o.sum;
-      top = o.top;
-    } else {
-      sum += o.sum * expOf(o.top - top);
-    }
+    double most = o.top > top ? o.top : top;
+    sum = sum * expOf(top - most) + o.sum * expOf(o.top - most);
+    top = most;
   }
   DEVICE double log() const { return top + logOf(sum); }
 };
 
-// columnSums: all threads share the tokens, expert by expert, and join theirs two by two.
-DEVICE void columnSums(const SinkhornArgs &a, LogSum *sums) {
-  for (long e = 0; e < a.experts; e++) {
-    LogSum s = {-1e300, 0};
-    for (long t = thread(); t < a.tokens; t += SINKHORN_THREADS) s.see((double)a.logits.row(t)[e] / a.temperature + a.u[t]);
-    sums[thread()] = s;
-    barrier();
-#pragma unroll 1
-    for (int half = SINKHORN_THREADS / 2; half; half >>= 1) {
-      if (thread() < half) sums[thread()].join(sums[thread() + half]);
-      barrier();
+// columnSums: warps share the experts, and where there are fewer of these, the tokens of each;
+// shares are joined in order.
+DEVICE void columnSums(const SinkhornArgs &a, LogSum *parts) {
+  int shares = (int)a.shares, share = warp() % shares, group = warp() / shares, groups = WARPS / shares;
+  for (long first = 0; first < a.experts; first += groups) {
+    long e = first + group;
+    bool mine = group < groups && e < a.experts;
+    if (mine) {
+      double top = -1e300, sum = 0;
+      for (long t = 32 * share + lane(); t < a.tokens; t += 32 * shares) {
+        double x = (double)a.logits.row(t)[e] / a.temperature + a.u[t];
+        top = x > top ? x : top;
+      }
+#pragma unroll
+      for (int m = 16; m; m >>= 1) {
+        double other = swap(top, m);
+        top = other > top ? other : top;
+      }
+#pragma unroll 4
+      for (long t = 32 * share + lane(); t < a.tokens; t += 32 * shares)
+        sum += expOf((double)a.logits.row(t)[e] / a.temperature + a.u[t] - top);
+#pragma unroll
+      for (int m = 16; m; m >>= 1) sum += swap(sum, m);
+      if (lane() == 0) parts[warp()] = {top, sum};
     }
-    if (thread() == 0) a.column[e] = sums[0].log();
+    barrier();
+    if (mine && share == 0 && lane() == 0) {
+      LogSum all = parts[warp()];
+      for (int i = 1; i < shares; i++) all.join(parts[warp() + i]);
+      a.column[e] = all.log();
+    }
     barrier();
   }
 }
 DEVICE void balanceRows(const SinkhornArgs &a) {
   for (long t = thread(); t < a.tokens; t += SINKHORN_THREADS) {
+    const float *logits = a.logits.row(t);
     LogSum s = {-1e300, 0};
-    for (long e = 0; e < a.experts; e++) s.see((double)a.logits.row(t)[e] / a.temperature + a.v[e]);
+    for (long e = 0; e < a.experts; e++) {
+      double x = (double)logits[e] / a.temperature + a.v[e];
+      s.top = x > s.top ? x : s.top;
+    }
+#pragma unroll 4
+    for (long e = 0; e < a.experts; e++) s.sum += expOf((double)logits[e] / a.temperature + a.v[e] - s.top);
     a.u[t] = -logOf((double)a.tokens) - s.log();
   }
   barrier();
@@ -79,7 +93,7 @@ DEVICE bool settled(const SinkhornArgs &a, int *answer) {
   return done;
 }
 KERNEL void sinkhorn(SinkhornArgs a) {
-  SHARED LogSum sums[SINKHORN_THREADS];
+  SHARED LogSum parts[WARPS];
   SHARED double mean;
   SHARED int answer;
   if (a.fault.set()) return;
@@ -89,14 +103,14 @@ KERNEL void sinkhorn(SinkhornArgs a) {
   int made = 0;
   bool done = false;
   if (a.columnFirst) {
-    columnSums(a, sums);
+    columnSums(a, parts);
     for (long e = thread(); e < a.experts; e += SINKHORN_THREADS) a.v[e] = -logOf((double)a.experts) - a.column[e];
     barrier();
   }
 #pragma unroll 1
   for (; !done && made < (int)a.iterations; made++) {
     balanceRows(a);
-    columnSums(a, sums);
+    columnSums(a, parts);
     done = settled(a, &answer);
     if (done && !a.absolute) continue;
     for (long e = thread(); e < a.experts; e += SINKHORN_THREADS) a.v[e] = -logOf((double)a.experts) - a.column[e];
