@@ -28,7 +28,7 @@ func Find(name string) (string, error) {
 }
 
 func find(cache string, r Ref) (string, error) {
-	m := folder{cache, r}
+	m := folder{cache, repo{models, r}}
 	commit := r.Revision
 	f, err := os.Open(m.ref())
 	if err == nil {
@@ -56,14 +56,14 @@ var (
 	digestPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 )
 
-// A folder is where a model lies in the cache.
+// A folder is where a repository lies in the cache.
 type folder struct {
 	cache string
-	Ref
+	repo
 }
 
 func (m folder) path(parts ...string) string {
-	root := filepath.Join(m.cache, "models--"+m.Org+"--"+m.Name)
+	root := filepath.Join(m.cache, m.cached+m.Org+"--"+m.Name)
 	return filepath.Join(append([]string{root}, parts...)...)
 }
 

@@ -1,4 +1,4 @@
-// Package hub downloads models from a hub that speaks Hugging Face's protocol, and finds
+// Package hub downloads models and data sets from a hub that speaks Hugging Face's protocol, and finds
 // those that are there already.
 //
 // What is downloaded lies in the cache that Hugging Face's own programs use, in their
@@ -7,6 +7,8 @@
 //	HF_HOME/hub/models--ORG--NAME/blobs/DIGEST            the files, by content
 //	HF_HOME/hub/models--ORG--NAME/snapshots/COMMIT/FILE   links to them, by name
 //	HF_HOME/hub/models--ORG--NAME/refs/REVISION           the commit that a branch or tag is
+//
+// and data sets in datasets--ORG--NAME.
 //
 // A server is not trusted: names cannot leave their folder, files cannot be longer than
 // the listing says, and no file is placed whose content is not what its digest says.
@@ -24,7 +26,7 @@ import (
 	"time"
 )
 
-// A Ref names a model, and which revision of it: a branch, a tag or a commit.
+// A Ref names a model or a data set, and which revision of it: a branch, a tag or a commit.
 type Ref struct{ Org, Name, Revision string }
 
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,95}$`)
@@ -38,7 +40,7 @@ func ParseRef(text string) (Ref, error) {
 	org, name, ok := strings.Cut(model, "/")
 	for _, part := range []string{org, name} {
 		if !ok || !namePattern.MatchString(part) || strings.Contains(part, "--") || strings.Contains(part, "..") {
-			return Ref{}, fmt.Errorf("hub: %q is no model: want ORG/NAME or ORG/NAME@REVISION", text)
+			return Ref{}, fmt.Errorf("hub: %q is no model: want ORG/NAME or ORG/NAME@REVISION, of a data set too", text)
 		}
 	}
 	if !safePath(revision) {
@@ -47,11 +49,22 @@ func ParseRef(text string) (Ref, error) {
 	return Ref{org, name, revision}, nil
 }
 
-// Model is ORG/NAME.
-func (r Ref) Model() string { return r.Org + "/" + r.Name }
-
 // String is ORG/NAME@REVISION.
-func (r Ref) String() string { return r.Model() + "@" + r.Revision }
+func (r Ref) String() string { return r.Org + "/" + r.Name + "@" + r.Revision }
+
+// A kind of repository says where hub and cache have it.
+type kind struct{ api, page, cached string }
+
+var (
+	models   = kind{"/api/models/", "/", "models--"}
+	datasets = kind{"/api/datasets/", "/datasets/", "datasets--"}
+)
+
+// A repo is a revision of a repository.
+type repo struct {
+	kind
+	Ref
+}
 
 // safePath reports whether a name, with slashes between folders, stays inside the folder
 // it is put in, on any system.
@@ -71,7 +84,7 @@ func safePath(name string) bool {
 type Client struct {
 	Endpoint string // such as https://huggingface.co
 	Token    string // sent to the endpoint only; may be empty
-	Cache    string // folder of the models
+	Cache    string // folder of what was downloaded
 	HTTP     *http.Client
 
 	Attempts int           // how often a request is tried that brings nothing
@@ -96,16 +109,24 @@ func FromEnv() (*Client, error) {
 		Attempts: 6, Wait: time.Second, Idle: time.Minute,
 	}
 	if text := os.Getenv("HF_ENDPOINT"); text != "" {
-		u, err := url.Parse(text)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			return nil, fmt.Errorf("hub: HF_ENDPOINT is %q, want an address such as https://huggingface.co", text)
+		if err := c.SetEndpoint("HF_ENDPOINT", text); err != nil {
+			return nil, err
 		}
-		c.Endpoint = strings.TrimRight(text, "/")
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = c.Idle
 	c.HTTP = &http.Client{Transport: transport, CheckRedirect: checkRedirect}
 	return c, nil
+}
+
+// SetEndpoint makes the hub the one at address, which the setting called by gives.
+func (c *Client) SetEndpoint(by, address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("hub: %s is %q, want an address such as https://huggingface.co", by, address)
+	}
+	c.Endpoint = strings.TrimRight(address, "/")
+	return nil
 }
 
 // checkRedirect lets requests be sent elsewhere, but not the token, and not from https to

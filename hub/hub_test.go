@@ -57,7 +57,7 @@ func TestEnvironment(t *testing.T) {
 
 func TestFindBrokenRef(t *testing.T) {
 	cache := t.TempDir()
-	m := folder{cache, ref}
+	m := folder{cache, repo{models, ref}}
 	if err := os.MkdirAll(filepath.Dir(m.ref()), 0o777); err != nil {
 		t.Fatal(err)
 	}

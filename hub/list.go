@@ -12,21 +12,21 @@ import (
 	"strings"
 )
 
-// A file is one of a model's files, as the hub lists it.
+// A file is one of a repository's files, as the hub lists it.
 type file struct {
 	Name   string
 	Size   int64
 	Digest string // SHA-256 of a large file, or the SHA-1 that git names a small one by; hexadecimal
 }
 
-// A listing is what a revision of a model holds.
+// A listing is what a revision of a repository holds.
 type listing struct {
 	commit string
 	files  map[string]file
 }
 
 // list asks what a revision holds.
-func (c *Client) list(ctx context.Context, r Ref) (listing, error) {
+func (c *Client) list(ctx context.Context, r repo) (listing, error) {
 	var answer struct {
 		SHA      string `json:"sha"`
 		Siblings []struct {
@@ -39,7 +39,7 @@ func (c *Client) list(ctx context.Context, r Ref) (listing, error) {
 			} `json:"lfs"`
 		} `json:"siblings"`
 	}
-	address := c.Endpoint + "/api/models/" + r.Model() + "/revision/" + url.PathEscape(r.Revision) + "?blobs=true"
+	address := c.Endpoint + r.api + r.Org + "/" + r.Name + "/revision/" + url.PathEscape(r.Revision) + "?blobs=true"
 	if err := c.json(ctx, address, &answer); err != nil {
 		return listing{}, err
 	}
@@ -49,7 +49,7 @@ func (c *Client) list(ctx context.Context, r Ref) (listing, error) {
 	l := listing{answer.SHA, make(map[string]file)}
 	for _, s := range answer.Siblings {
 		if !safePath(s.Name) {
-			return listing{}, fmt.Errorf("the hub lists a file %.200q: the name is refused, for it could be placed outside of the model's folder", s.Name)
+			return listing{}, fmt.Errorf("the hub lists a file %.200q: the name is refused, for it could be placed outside of its folder", s.Name)
 		}
 		f := file{Name: s.Name, Size: -1}
 		switch {
@@ -64,7 +64,7 @@ func (c *Client) list(ctx context.Context, r Ref) (listing, error) {
 }
 
 // complete asks for the size and digest of a file where the listing does not have them.
-func (c *Client) complete(ctx context.Context, r Ref, commit string, f file) (file, error) {
+func (c *Client) complete(ctx context.Context, r repo, commit string, f file) (file, error) {
 	if f.Size < 0 || f.Digest == "" {
 		err := c.retry(ctx, f.Name, func() (int64, error) {
 			resp, err := c.get(ctx, http.MethodHead, c.address(r, commit, f.Name), 0, 200, 301, 302, 303, 307, 308)
@@ -100,12 +100,12 @@ func (c *Client) complete(ctx context.Context, r Ref, commit string, f file) (fi
 }
 
 // address is where a file is downloaded.
-func (c *Client) address(r Ref, commit, name string) string {
+func (c *Client) address(r repo, commit, name string) string {
 	parts := strings.Split(name, "/")
 	for i, p := range parts {
 		parts[i] = url.PathEscape(p)
 	}
-	return c.Endpoint + "/" + r.Model() + "/resolve/" + commit + "/" + strings.Join(parts, "/")
+	return c.Endpoint + r.page + r.Org + "/" + r.Name + "/resolve/" + commit + "/" + strings.Join(parts, "/")
 }
 
 // described are the files beside the weights that are taken if they are there.

@@ -20,32 +20,54 @@ func (c *Client) Pull(ctx context.Context, r Ref, to string) (string, error) {
 }
 
 func (c *Client) pull(ctx context.Context, r Ref, to string) (string, error) {
-	l, err := c.list(ctx, r)
+	p, err := c.puller(ctx, repo{models, r}, to)
 	if err != nil {
 		return "", err
 	}
-	p := puller{Client: c, ref: r, listing: l, to: to}
 	if err := p.choose(ctx); err != nil {
 		return "", err
 	}
-	if err := p.fetchAll(ctx, p.files); err != nil {
-		return "", err
-	}
-	if to != "" {
-		return to, nil
-	}
-	m := folder{c.Cache, r}
-	return m.snapshot(l.commit), m.link(l.commit, p.files)
+	return p.run(ctx)
 }
 
 // A puller is one Pull.
 type puller struct {
 	*Client
 	listing
-	ref   Ref
+	repo
 	to    string
-	files []file
-	done  int64 // bytes of the files that are whole
+	files []file // to download
+	done  int64  // bytes of the files that are whole
+}
+
+// puller asks what there is.
+func (c *Client) puller(ctx context.Context, r repo, to string) (*puller, error) {
+	l, err := c.list(ctx, r)
+	return &puller{Client: c, repo: r, listing: l, to: to}, err
+}
+
+// run downloads the files and returns their folder.
+func (p *puller) run(ctx context.Context) (string, error) {
+	if err := p.fetchAll(ctx, p.files); err != nil {
+		return "", err
+	}
+	if p.to != "" {
+		return p.to, nil
+	}
+	m := folder{p.Cache, p.repo}
+	return m.snapshot(p.commit), m.link(p.commit, p.files)
+}
+
+// add puts the files with these names on the list.
+func (p *puller) add(ctx context.Context, names []string) error {
+	for _, name := range names {
+		f, err := p.complete(ctx, p.repo, p.commit, p.listing.files[name])
+		if err != nil {
+			return err
+		}
+		p.files = append(p.files, f)
+	}
+	return nil
 }
 
 // choose decides on the files. An index of weights is downloaded for it.
@@ -64,7 +86,7 @@ func (p *puller) choose(ctx context.Context) error {
 		}
 	}
 	if indexed {
-		index, err := p.complete(ctx, p.ref, p.commit, p.listing.files[weights[0]])
+		index, err := p.complete(ctx, p.repo, p.commit, p.listing.files[weights[0]])
 		if err != nil {
 			return err
 		}
@@ -85,14 +107,7 @@ func (p *puller) choose(ctx context.Context) error {
 		names = append(names, shards...)
 		p.done = 0
 	}
-	for _, name := range names {
-		f, err := p.complete(ctx, p.ref, p.commit, p.listing.files[name])
-		if err != nil {
-			return err
-		}
-		p.files = append(p.files, f)
-	}
-	return nil
+	return p.add(ctx, names)
 }
 
 // place is where a file goes.
@@ -100,7 +115,7 @@ func (p *puller) place(f file) string {
 	if p.to != "" {
 		return filepath.Join(p.to, filepath.FromSlash(f.Name))
 	}
-	return folder{p.Cache, p.ref}.blob(f.Digest)
+	return folder{p.Cache, p.repo}.blob(f.Digest)
 }
 
 func (p *puller) fetchAll(ctx context.Context, files []file) error {
@@ -111,7 +126,7 @@ func (p *puller) fetchAll(ctx context.Context, files []file) error {
 	for _, f := range files {
 		place := p.place(f)
 		one := fetch{
-			Client: p.Client, file: f, url: p.address(p.ref, p.commit, f.Name), path: place, part: partName(place, f.Digest),
+			Client: p.Client, file: f, url: p.address(p.repo, p.commit, f.Name), path: place, part: partName(place, f.Digest),
 			told: func(done int64) {
 				if p.Progress != nil {
 					p.Progress(p.done+done, total)

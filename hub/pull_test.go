@@ -209,7 +209,7 @@ func TestResumeLater(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, size)
 			client := s.client(t)
-			place := folder{client.Cache, ref}.blob(sha(content(size)))
+			place := folder{client.Cache, repo{models, ref}}.blob(sha(content(size)))
 			if err := os.MkdirAll(filepath.Dir(place), 0o777); err != nil {
 				t.Fatal(err)
 			}

@@ -24,11 +24,13 @@ func (e *statusError) Error() string {
 	text := fmt.Sprintf("%s: status %d %s", e.url, e.status, http.StatusText(e.status))
 	switch e.status {
 	case http.StatusUnauthorized:
-		return text + ": there is no such model, or it needs a token: set HF_TOKEN"
+		return text + ": there is no such model or data set, or it needs a token: set HF_TOKEN"
 	case http.StatusForbidden:
-		return text + ": the token has no access: its owner may have to accept the model's licence on its page"
+		return text + ": the token has no access: its owner may have to accept the licence on the page of what is asked for"
 	case http.StatusNotFound:
 		return text + ": there is no such model, revision or file"
+	case http.StatusTooManyRequests:
+		return text + ": the hub allows fewer requests: try again later, or set HF_TOKEN"
 	}
 	return text
 }
@@ -121,6 +123,7 @@ func (c *Client) get(ctx context.Context, method, url string, from int64, want .
 	}
 	resp, err := client.Do(req)
 	if err != nil {
+		err = unreachable(ctx, err)
 		cancel(nil)
 		return nil, err
 	}
@@ -139,6 +142,15 @@ func (c *Client) get(ctx context.Context, method, url string, from int64, want .
 		s.after = min(time.Duration(seconds)*time.Second, longestWait)
 	}
 	return nil, s
+}
+
+// unreachable says what to do where there is no answer.
+func unreachable(ctx context.Context, err error) error {
+	var f *finalError
+	if ctx.Err() != nil || errors.As(err, &f) {
+		return err
+	}
+	return fmt.Errorf("%w: is there a network, and is HF_ENDPOINT right?", err)
 }
 
 // A patientBody is a body whose request is cancelled when nothing comes for idle.

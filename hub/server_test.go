@@ -19,6 +19,7 @@ import (
 // A server is a hub on this machine, which can be told to behave badly.
 type server struct {
 	*httptest.Server
+	kind   kind
 	commit string
 	files  map[string][]byte
 
@@ -31,7 +32,7 @@ type server struct {
 	listed func(name string, entry map[string]any)
 }
 
-const model = "/Org/model"
+const name = "Org/model"
 
 func content(n int) []byte {
 	b := make([]byte, n)
@@ -43,7 +44,7 @@ func content(n int) []byte {
 
 // newServer serves a model whose weights have size bytes.
 func newServer(t *testing.T, size int) *server {
-	s := &server{commit: strings.Repeat("0a", 20), files: map[string][]byte{
+	s := &server{kind: models, commit: strings.Repeat("0a", 20), files: map[string][]byte{
 		"config.json": []byte(`{"model_type": "mamba"}`), "tokenizer.json": []byte(`{}`), "README.md": []byte("not wanted"),
 		"model.safetensors": content(size), "pytorch_model.bin": []byte("not wanted"),
 	}}
@@ -81,7 +82,7 @@ func sha(data []byte) string {
 
 // large reports whether a file is kept by LFS.
 func large(name string) bool {
-	return strings.HasSuffix(name, ".safetensors") || strings.HasSuffix(name, ".bin")
+	return strings.HasSuffix(name, ".safetensors") || strings.HasSuffix(name, ".bin") || strings.HasSuffix(name, ".parquet")
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -93,11 +94,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if bad != nil && bad(w, r) {
 		return
 	}
-	if strings.HasPrefix(r.URL.Path, "/api/models"+model+"/revision/") {
+	if strings.HasPrefix(r.URL.Path, s.kind.api+name+"/revision/") {
 		s.list(w)
 		return
 	}
-	name, ok := strings.CutPrefix(r.URL.Path, model+"/resolve/"+s.commit+"/")
+	name, ok := strings.CutPrefix(r.URL.Path, s.kind.page+name+"/resolve/"+s.commit+"/")
 	data, there := s.files[name]
 	if !ok || !there {
 		http.NotFound(w, r)

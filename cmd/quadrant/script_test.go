@@ -26,6 +26,7 @@ func TestScripts(t *testing.T) {
 			"cut":        cut,
 			"samelogits": sameLogits,
 			"mix":        mix,
+			"hub":        serveHub,
 			"grads":      compareGrads,
 		},
 		Setup: func(e *testscript.Env) error {
