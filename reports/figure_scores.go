@@ -26,6 +26,23 @@ func drawScoresByParameters(rs []results.Result) (picture, error) {
 	return drawScores(rs, x, func(r results.Result) (float64, bool) { return float64(r.Subject.Active) / 1e6, r.Subject.Active > 0 })
 }
 
+// drawScoresByTraining draws accuracy against the work of training, of models that were
+// trained here: the paper's figure 4.
+func drawScoresByTraining(rs []results.Result) (picture, error) {
+	work := map[model]float64{}
+	for _, r := range withMetric(rs, "training_flops") {
+		if len(r.Values) != 1 || r.Values[0] <= 0 {
+			return picture{}, fmt.Errorf("the training FLOPs of %s are %v, want one number above 0", r.Subject.Model, r.Values)
+		}
+		work[modelOf(r)] = r.Values[0]
+	}
+	x := chart.Axis{Label: "Training work", Unit: "FLOP", Scale: chart.Log10}
+	return drawScores(rs, x, func(r results.Result) (float64, bool) {
+		w, ok := work[modelOf(r)]
+		return w, ok
+	})
+}
+
 // drawScoresByFLOPs draws accuracy against the work of a token, which other results of the
 // same model hold.
 func drawScoresByFLOPs(rs []results.Result) (picture, error) {

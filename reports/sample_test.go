@@ -217,7 +217,8 @@ func (m sampleModel) scores(r *rand.Rand) (rs []results.Result) {
 		guess.Subject = results.Subject{Model: "chance", Family: "baseline", Weights: "none"}
 		rs = append(rs, m.result("acc", at, marks...), guess)
 	}
-	return rs
+	at := results.Point{Step: 1000, Tokens: 2e9, Window: 2048, Convention: "exact"}
+	return append(rs, m.result("training_flops", at, 6*float64(m.active)*2e9))
 }
 
 // manyModels are two sizes of each family.

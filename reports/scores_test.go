@@ -57,6 +57,19 @@ func TestScores(t *testing.T) {
 	if len(c.Panels) != 1 || c.Panels[0].Lines.Series[0].Points[0].X != 7e8 {
 		t.Errorf("panels %+v", c.Panels)
 	}
+	// Against the work of training, of those that were trained here.
+	trained := ms[3].result("training_flops", results.Point{Step: 10, Convention: "exact"}, 3e15)
+	c = figure(t, "fig4-score-training", append(rs, trained))
+	if len(c.Panels) != 1 || c.Panels[0].Lines.Series[0].Points[0].X != 3e15 || c.Panels[0].X.Label != "Training work" {
+		t.Errorf("panels %+v", c.Panels)
+	}
+	if _, err := tryFigure(t, "fig4-score-training", rs); !errors.Is(err, reports.ErrNoData) {
+		t.Errorf("error %v without FLOPs of training", err)
+	}
+	trained.Values = nil
+	if _, err := tryFigure(t, "fig4-score-training", append(rs, trained)); err == nil || errors.Is(err, reports.ErrNoData) {
+		t.Errorf("error %v of training without a number", err)
+	}
 	if _, err := tryFigure(t, "score-flops", rs); !errors.Is(err, reports.ErrNoData) {
 		t.Errorf("error %v without FLOPs", err)
 	}

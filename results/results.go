@@ -157,6 +157,7 @@ var Metrics = []Metric{
 	{"training_bits_per_byte", "bit", "one value", "what predicting the domain's held-out text costs, per byte of it, after step", OfModel},
 	{"answers", "answers", "right, asked", "questions of the synthetic task phase that the model answers after step, on sequences it has not seen", OfModel},
 	{"training_loss", "nat", "step, from the first", "mean loss of the tokens that a step of training read, before the step", OfModel},
+	{"training_flops", "FLOP", "one value", "forward and backward passes of all steps of the model's training up to step, by the definition of each op", OfModel},
 	{"training_step", "s", "step, of those that one start of the program made", "time of each step of training", OfModel},
 	{"training_expert_tokens", "tokens", "expert", "tokens that training sent to each expert of the layer in the steps up to step that the result before it does not count", OfModel},
 	{"training_sinkhorn_iterations", "iterations", "step", "iterations of the layer's Sinkhorn router in each of the steps up to step that the result before it does not count", OfModel},

@@ -162,6 +162,11 @@ func (e *evaluation) appendResults(name string) error {
 		Schema: results.Schema, Env: env, Subject: e.subject, Metric: "flops",
 		Point: results.Point{Context: scoreContext, Convention: "exact"}, Values: []float64{float64(work.FLOPs)},
 	}}
+	trained, err := e.trainingWork(env)
+	if err != nil { // answers are worth more than what training took
+		e.log.Warn("the FLOPs of the model's training are not known", "why", err)
+	}
+	rs = append(rs, trained...)
 	for _, f := range e.done {
 		asked, err := tasks.RequestsSHA256(f.Task, f.Docs)
 		if err != nil {
