@@ -139,6 +139,23 @@ func (s dispatch) cells(r results.Result) []Cell {
 	return []Cell{Text(s.model), Text(r.Point.Corpus), Text(r.Point.Phase), Text(r.Point.Choice), Text(class), Int(*r.Point.Layer)}
 }
 
+// evennessColumns and evenness are what tables say of a layer's counts.
+func evennessColumns() []Column {
+	return []Column{
+		{Key: "experts", Name: "Experts", Right: true}, {Key: "tokens", Name: "Tokens", Right: true},
+		{Key: "max_over_mean", Name: "Max/mean", Right: true}, {Key: "min_over_mean", Name: "Min/mean", Right: true},
+		{Key: "maxvio", Name: "MaxVio", Right: true}, {Key: "dead", Name: "Dead", Right: true},
+		{Key: "cv", Name: "CV", Right: true}, {Key: "entropy", Name: "Entropy", Right: true}, {Key: "gini", Name: "Gini", Right: true},
+	}
+}
+
+func evenness(b stat.Balance) []Cell {
+	return []Cell{
+		Int(b.Experts), Number(b.Tokens, 0), Number(b.MaxLoad, 2), Number(b.MinLoad, 2), Number(b.MaxVio, 2), Int(b.Dead),
+		Number(b.CV, 3), Number(b.Entropy, 3), Number(b.Gini, 3),
+	}
+}
+
 // BalanceTable says how evenly each layer of each model spread its tokens, from results of
 // metrics expert_tokens, class_expert_tokens and expert_dropped. The error wraps [ErrNoData]
 // if there are none.
@@ -146,11 +163,7 @@ func BalanceTable(rs []results.Result) (Table, error) {
 	t := Table{
 		Caption: "Expert balance. max/mean: the busiest expert's tokens over the mean; dead: experts with less than a tenth of the mean; entropy: 1 is even; " +
 			"drop: share of choices that an expert had no room for. P: probability of counts as uneven if every token had chosen blindly (χ²); Holm: corrected for as many layers.",
-		Columns: append(dispatchColumns(),
-			Column{Key: "experts", Name: "Experts", Right: true}, Column{Key: "tokens", Name: "Tokens", Right: true},
-			Column{Key: "max_over_mean", Name: "Max/mean", Right: true}, Column{Key: "min_over_mean", Name: "Min/mean", Right: true},
-			Column{Key: "maxvio", Name: "MaxVio", Right: true}, Column{Key: "dead", Name: "Dead", Right: true},
-			Column{Key: "cv", Name: "CV", Right: true}, Column{Key: "entropy", Name: "Entropy", Right: true}, Column{Key: "gini", Name: "Gini", Right: true},
+		Columns: append(append(dispatchColumns(), evennessColumns()...),
 			Column{Key: "drop_rate", Name: "Drop", Right: true}, Column{Key: "p", Name: "P", Right: true}, Column{Key: "p_holm", Name: "Holm", Right: true}),
 	}
 	all, err := balanceResults(rs)
@@ -168,9 +181,7 @@ func BalanceTable(rs []results.Result) (Table, error) {
 			if err != nil {
 				return t, fmt.Errorf("reports: expert balance: %s, layer %d: %w", s.model, *r.Point.Layer, err)
 			}
-			t.Rows = append(t.Rows, append(s.cells(r),
-				Int(b.Experts), Number(b.Tokens, 0), Number(b.MaxLoad, 2), Number(b.MinLoad, 2), Number(b.MaxVio, 2), Int(b.Dead),
-				Number(b.CV, 3), Number(b.Entropy, 3), Number(b.Gini, 3), dropped(r, drops, b.Tokens), tests[i], corrected[i]))
+			t.Rows = append(t.Rows, append(append(s.cells(r), evenness(b)...), dropped(r, drops, b.Tokens), tests[i], corrected[i]))
 		}
 	}
 	return t, nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"quadrant/internal/stat"
 	"quadrant/reports/chart"
@@ -83,7 +84,7 @@ func drawScores(rs []results.Result, x chart.Axis, at func(results.Result) (floa
 	})
 	if len(shown) == 0 {
 		return picture{}, fmt.Errorf("%w: none of %d results has the accuracy of a model and its %s; measure them with %q",
-			ErrNoData, len(rs), x.Label, "quadrant eval --out")
+			ErrNoData, len(rs), strings.ToLower(x.Label[:1])+x.Label[1:], "quadrant eval --out")
 	}
 	fields := []field{byTask, byShots, byAsked}
 	facets, err := split(shown, fields...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -36,7 +37,7 @@ type balanceOptions struct {
 
 func newBalance(a *app) *cobra.Command {
 	var o balanceOptions
-	var format, out string
+	var format, out, run string
 	var experts bool
 	cmd := &cobra.Command{
 		Use:   "balance",
@@ -57,15 +58,25 @@ so a small P means more than noise of single tokens, not a faulty router.
 --by class counts letters, digits, spaces, punctuation, bytes from 0x80 on and what is
 left separately, by the first byte of each token. --experts lists every expert.
 
+--run takes the folder of a run of 'quadrant train' instead of a model: what its layers
+did with the tokens of training, as it went on.
+
 The default corpus is text that comes with Go: Newton's Opticks and the sources of
 the standard library.`,
 		Example: `  quadrant balance --model tiny-mamba-moe
   quadrant balance --model tiny-transformer-moe --corpus ~/books --tokens 100000 --phase both
-  quadrant balance --model tiny-mamba-moe --by class --experts --format csv`,
+  quadrant balance --model tiny-mamba-moe --by class --experts --format csv
+  quadrant balance --run runs/books`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkFormat(format); err != nil {
 				return err
+			}
+			if run != "" {
+				if o.model != "" || out != "" || experts {
+					return misusef("--run prints what a run has measured: it goes without --model, --out and --experts")
+				}
+				return a.trainingBalance(run, format)
 			}
 			s, err := a.openSink(out)
 			if err != nil {
@@ -87,6 +98,7 @@ the standard library.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.model, "model", "", "preset, YAML file or checkpoint folder")
+	f.StringVar(&run, "run", "", "folder of a run of 'quadrant train', instead of a model")
 	f.StringSliceVar(&o.corpus, "corpus", nil, "files, folders or patterns to read; none is text that comes with Go")
 	f.StringVar(&o.task, "task", "", "read the questions and right answers of a task of 'quadrant eval' instead of the corpus itself")
 	f.StringVar(&o.data, "data", "", "folder of the data of published tasks, or one task's file")
@@ -100,6 +112,19 @@ the standard library.`,
 	f.StringVar(&format, "format", "table", "of the output: "+reports.Formats())
 	f.StringVar(&out, "out", "", "file to append the counts to, as JSON lines")
 	return cmd
+}
+
+// trainingBalance prints the balance of a run's layers as training went on.
+func (a *app) trainingBalance(run, format string) error {
+	rs, err := results.ReadFile(filepath.Join(run, resultsName))
+	if err != nil {
+		return err
+	}
+	t, err := reports.TrainingBalanceTable(results.Latest(rs))
+	if err != nil {
+		return fmt.Errorf("%s: %w", run, err)
+	}
+	return a.table(t, format)
 }
 
 func openCorpus(ctx context.Context, paths []string) (corpus.Corpus, error) {

@@ -75,7 +75,7 @@ func (a *app) compare(pathA, pathB string) ([]compare.Comparison, error) {
 func compareTable(cs []compare.Comparison, pathA, pathB string) reports.Table {
 	t := reports.Table{
 		Caption: fmt.Sprintf("A is %s, B is %s. B − A with its 95 %% interval; perplexities: in nats of log-likelihood. "+
-			"%d comparisons: of models that are equal, one of 20 would look different.", pathA, pathB, len(cs)),
+			"Comparisons: %d; of models that are equal, one of 20 would look different.", pathA, pathB, len(cs)),
 		Columns: []reports.Column{
 			textColumn("task", "Task"), textColumn("filter", "Filter"), textColumn("metric", "Metric"), numberColumn("n", "n"),
 			numberColumn("a", "A"), numberColumn("b", "B"),

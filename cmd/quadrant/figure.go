@@ -70,7 +70,7 @@ Figures:
 
 func figureDocs() (s string) {
 	for _, f := range reports.Figures {
-		s += fmt.Sprintf("  %-20s %s\n", f.Name, f.Title)
+		s += fmt.Sprintf("  %-22s %s\n", f.Name, f.Title)
 	}
 	return s
 }
