@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -63,7 +64,7 @@ func find(t Task, s split, path string) ([]string, error) {
 		return []string{path}, nil
 	}
 	for _, dir := range t.folders(path) {
-		for _, pattern := range s.files {
+		for _, pattern := range t.patterns(s) {
 			files, err := filepath.Glob(filepath.Join(escapeGlob(dir), pattern))
 			if err == nil && len(files) > 0 {
 				return files, nil
@@ -74,6 +75,19 @@ func find(t Task, s split, path string) ([]string, error) {
 		t.Name, ErrNoData, s.name, path, strings.Join(s.files, ", "), t.Name)
 }
 
+// patterns are the names of a split's files: those of s, and of parquet files also with the
+// data set's name before, as some copies have.
+func (t Task) patterns(s split) []string {
+	all := slices.Clone(s.files)
+	for _, name := range s.files {
+		if filepath.Ext(name) == ".parquet" && filepath.Base(name) == name {
+			set := filepath.Base(t.DatasetPath)
+			all = append(all, set+"_"+name, set+"-"+name)
+		}
+	}
+	return all
+}
+
 // folders are where a task's files may lie in dir: first where nothing else can be.
 func (t Task) folders(dir string) []string {
 	names := []string{t.Name, filepath.Base(t.DatasetPath), filepath.Base(t.DatasetPath) + "_data"}
@@ -82,7 +96,7 @@ func (t Task) folders(dir string) []string {
 	}
 	var folders []string
 	for _, n := range append(names, "") {
-		for _, below := range []string{"", "data", "plain_text", t.DatasetName} {
+		for _, below := range []string{"", "data", "plain_text", "default", t.DatasetName} {
 			folder := filepath.Join(dir, n, below)
 			if info, err := os.Stat(folder); err == nil && info.IsDir() {
 				folders = append(folders, folder)

@@ -117,6 +117,65 @@ func TestLayouts(t *testing.T) {
 	}
 }
 
+// Data sets are found where their repositories have them, each in a folder with its name
+// beside others.
+func TestPublishedFolders(t *testing.T) {
+	const question = `{"id":"7","question":{"stem":"Sun is","choices":[{"text":"yes","label":"A"}]},"answerKey":"A"}`
+	type hella struct {
+		Activity string   `parquet:"activity_label"`
+		A        string   `parquet:"ctx_a"`
+		B        string   `parquet:"ctx_b"`
+		Endings  []string `parquet:"endings,list"`
+		Label    string   `parquet:"label"`
+	}
+	type piqa struct {
+		Goal  string `parquet:"goal"`
+		Sol1  string `parquet:"sol1"`
+		Sol2  string `parquet:"sol2"`
+		Label int64  `parquet:"label"`
+	}
+	type choices struct {
+		Text  []string `parquet:"text,list"`
+		Label []string `parquet:"label,list"`
+	}
+	type arc struct {
+		ID        string  `parquet:"id"`
+		Question  string  `parquet:"question"`
+		Choices   choices `parquet:"choices"`
+		AnswerKey string  `parquet:"answerKey"`
+	}
+	type winogrande struct {
+		Sentence string `parquet:"sentence"`
+		Option1  string `parquet:"option1"`
+		Option2  string `parquet:"option2"`
+		Answer   string `parquet:"answer"`
+	}
+	one := choices{[]string{"yes"}, []string{"A"}}
+	goal := rows(t, piqa{"g", "a", "b", 1})
+	for _, c := range []struct{ task, path, text string }{
+		{"lambada_openai", "lambada_openai/data/lambada_test.jsonl", `{"text":"a b"}`},
+		{"hellaswag", "hellaswag/data/validation-00000-of-00001.parquet", rows(t, hella{"a", "b", "c", []string{"d", "e"}, "1"})},
+		{"hellaswag", "hellaswag/default/validation/0000.parquet", rows(t, hella{"a", "b", "c", []string{"d", "e"}, "1"})},
+		{"piqa", "piqa/piqa_validation.parquet", goal},
+		{"piqa", "piqa/plain_text/piqa-validation.parquet", goal},
+		{"piqa", "piqa/plain_text/validation-00000-of-00001.parquet", goal},
+		{"arc_easy", "ai2_arc/ARC-Easy/test-00000-of-00001.parquet", rows(t, arc{"1", "Why?", one, "A"})},
+		{"arc_challenge", "ai2_arc/ARC-Challenge/ai2_arc-test.parquet", rows(t, arc{"1", "Why?", one, "A"})},
+		{"winogrande", "winogrande/winogrande_xl/validation-00000-of-00001.parquet", rows(t, winogrande{"a _ b", "c", "d", "2"})},
+		{"openbookqa", "openbookqa/main/test.jsonl", question},
+	} {
+		root := folder(t, map[string]string{c.path: c.text, "text/test.txt": "another's"})
+		set, err := Read(task(t, c.task), root)
+		if err != nil || len(set.Docs) != 1 || set.Files[0] != filepath.Join(root, c.path) {
+			t.Errorf("%s of %s: %+v, %v", c.task, c.path, set.Files, err)
+		}
+		name, _, _ := strings.Cut(c.path, "/")
+		if set, err := Read(task(t, c.task), filepath.Join(root, name)); err != nil || len(set.Docs) != 1 { // the repository's own folder
+			t.Errorf("%s in the folder of %s: %+v, %v", c.task, c.path, set.Files, err)
+		}
+	}
+}
+
 // rows is a parquet file.
 func rows[T any](t *testing.T, rs ...T) string {
 	t.Helper()
