@@ -105,14 +105,16 @@ func TestNoFileForText(t *testing.T) {
 	}
 }
 
-// Of a few documents, the end is held out, but no more than is asked for.
-func TestHeldOutOfAFile(t *testing.T) {
+// Of a few documents, the end is held out, but no more than is asked for, wherever the text is.
+func TestHeldOutOfAFewDocuments(t *testing.T) {
 	c := corpusOf(t, map[string]string{"a.txt": "0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789"})
-	m, held, err := train.ReadText(t.Context(), c, tokenizer.Bytes{}, train.TextLimits{Train: 1000, Valid: 3, File: t.TempDir()}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := m.Domains[0].Tokens.Len(); n != 96 || len(held[0].IDs) != 3 {
-		t.Errorf("%d tokens to learn from and %d held out, want 96 and 3", n, len(held[0].IDs))
+	for _, file := range []string{"", t.TempDir()} {
+		m, held, err := train.ReadText(t.Context(), c, tokenizer.Bytes{}, train.TextLimits{Train: 1000, Valid: 3, File: file}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := m.Domains[0].Tokens.Len(); n != 96 || len(held[0].IDs) != 3 {
+			t.Errorf("in a file in %q: %d tokens to learn from and %d held out, want 96 and 3", file, n, len(held[0].IDs))
+		}
 	}
 }

@@ -119,10 +119,7 @@ func (r *textReader) encode(to *Tokens, text []byte, room *int) (int, error) {
 func (r *textReader) held(name string) (Held, error) {
 	from := r.valid
 	if n := r.train.Len(); from.Len() < 2 && n > 20 {
-		cut := n - int(corpus.HeldOut*float64(n))
-		if r.train.file != nil { // what is held out is in memory
-			cut = max(cut, n-max(2, r.validRoom))
-		}
+		cut := n - min(int(corpus.HeldOut*float64(n)), max(2, r.validRoom))
 		tail := make([]int32, n-cut)
 		r.train.Read(tail, cut)
 		r.train.cutTo(cut)
