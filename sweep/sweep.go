@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"quadrant/arch"
@@ -15,7 +16,7 @@ import (
 
 // A Cell is one model of an ablation and how it is trained.
 type Cell struct {
-	Name   string // what it changes: "experts=4,top_k=2", or "base" where no values of the axes are the base's
+	Name   string // what tells it from others: "experts=4,top_k=2", or "base" where no values of the axes are the base's
 	Base   bool   // it is the model that others are compared with
 	Config arch.Config
 	LR     float64 // peak learning rate
@@ -148,12 +149,26 @@ func grid(axes []axis, base draft) ([]draft, error) {
 		if err != nil {
 			return nil, err
 		}
+		d.name = nameOf(axes, picked)
 		all = append(all, d)
 	}
 	return all, nil
 }
 
-// with is d changed by values, in their order.
+// nameOf is the name of the cell that takes picked of axes: the values of those that differ
+// among cells or, if none do, all.
+func nameOf(axes []axis, picked []value) string {
+	several := slices.ContainsFunc(axes, func(x axis) bool { return len(x.values) > 1 })
+	var names []string
+	for i, v := range picked {
+		if len(axes[i].values) > 1 || !several {
+			names = append(names, v.text)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// with is d changed by values, in their order, under a name that has them all.
 func (d draft) with(values []value) (draft, error) {
 	d.cfg = clone(d.cfg)
 	var names []string
