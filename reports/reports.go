@@ -81,6 +81,9 @@ var Figures = []Figure{
 	{"sinkhorn", "Iterations and balance of Sinkhorn during training",
 		"How many iterations Sinkhorn made in a step of training, and tokens of the busiest expert over the mean, by initialisation and rule for when to stop.",
 		"training_sinkhorn_iterations", drawSinkhorn},
+	{"synthetic", "Synthetic tasks that architectures differ in",
+		"Share of questions answered rightly, on sequences that training does not read, as training goes on.",
+		"answers", drawAnswers},
 }
 
 // FigureNamed returns the figure called name.
@@ -110,11 +113,13 @@ var measuredBy = map[string]string{
 	"training_expert_tokens": "quadrant train",
 
 	"training_sinkhorn_iterations": "quadrant ablate sinkhorn",
+
+	"answers": "quadrant synth --out",
 }
 
 // beside are metrics that a figure of a metric shows too.
 var beside = map[string][]string{
-	"op_time": {"read_rate", "multiply_add_rate"}, "training_sinkhorn_iterations": {"training_expert_tokens"},
+	"op_time": {"read_rate", "multiply_add_rate"}, "training_sinkhorn_iterations": {"training_expert_tokens"}, "answers": {"chance"},
 }
 
 // Make makes the figure of those rs that it shows. The error wraps [ErrNoData] if there

@@ -198,6 +198,7 @@ func sample(models []sampleModel, runs int) (rs []results.Result) {
 	rs = append(rs, kernels(runs, r)...)
 	for i, m := range models {
 		rs = append(rs, m.training(2.5-0.1*float64(min(i, 4)), r)...)
+		rs = append(rs, m.answers(0.9-0.2*float64(min(i, 4)), r)...)
 	}
 	return append(rs, sampleModel{name: "5-gram", family: "n-gram"}.training(2.6, r)[14:]...) // at the end only
 }
@@ -219,6 +220,26 @@ func (m sampleModel) scores(r *rand.Rand) (rs []results.Result) {
 	}
 	at := results.Point{Step: 1000, Tokens: 2e9, Window: 2048, Convention: "exact"}
 	return append(rs, m.result("training_flops", at, 6*float64(m.active)*2e9))
+}
+
+// answers are right ones in two synthetic tasks, of three runs, more as training goes on; guessing
+// is beside them.
+func (m sampleModel) answers(most float64, r *rand.Rand) (rs []results.Result) {
+	for k, task := range []string{"mqar", "facts"} {
+		at := results.Point{Phase: task, Corpus: task + ": 8 items of 64 symbols", Window: 64, Batch: 32 << k}
+		for seed := 1; seed <= 3; seed++ {
+			for at.Step = 100; at.Step <= 600; at.Step += 100 {
+				right := m.result("answers", at, math.Round(1000*most*(1-math.Exp(-float64(at.Step)/200))*(0.8+0.2*r.Float64())), 1000)
+				right.Subject.Weights = fmt.Sprintf("random, seed %d", seed)
+				rs = append(rs, right)
+			}
+		}
+		at.Step, at.Batch = 0, 0
+		guess := m.result("chance", at, 1./64)
+		guess.Subject = results.Subject{Model: "chance", Family: "baseline", Weights: "none"}
+		rs = append(rs, guess)
+	}
+	return rs
 }
 
 // manyModels are two sizes of each family.

@@ -7,9 +7,9 @@ import (
 	"quadrant/results"
 )
 
-// tooSmall is the difference in bits per byte below which one run of each of two models does
-// not order them: seeds alone make about as much.
-const tooSmall = 0.02
+// TooSmallToOrder is the difference in bits per byte below which models are not ordered: seeds
+// alone make about as much.
+const TooSmallToOrder = 0.02
 
 // TrainingTable orders models by the bits per byte that they ended training with, and says
 // which differences are large enough to mean something. Every number is of one run. The
@@ -47,7 +47,7 @@ func TrainingTable(rs []results.Result) (Table, error) {
 		return 0
 	})
 	t := Table{
-		Caption: fmt.Sprintf("Bits per byte of held-out text after training, one run of each model; differences below %g are too small to order", tooSmall),
+		Caption: fmt.Sprintf("Bits per byte of held-out text after training, one run of each model; differences below %g are too small to order", TooSmallToOrder),
 		Columns: []Column{
 			{Key: "model", Name: "Model"}, {Key: "text", Name: "Text"}, {Key: "choice", Name: "Routers"}, {Key: "tokens", Name: "Tokens", Right: true},
 			{Key: "training_bits_per_byte", Name: "Bits per byte", Right: true}, {Key: "over_better", Name: "Over the one above", Right: true}, {Key: "verdict", Name: "Verdict"},
@@ -58,7 +58,7 @@ func TrainingTable(rs []results.Result) (Table, error) {
 		if i > 0 && rows[i-1].text == r.text {
 			d := r.last.bits - rows[i-1].last.bits
 			over, verdict = Number(d, 4), "worse"
-			if d < tooSmall {
+			if d < TooSmallToOrder {
 				verdict = "too small to order"
 			}
 		}

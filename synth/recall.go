@@ -12,7 +12,7 @@ import (
 var mqar = Kind{
 	Name:    "mqar",
 	Doc:     "multi-query associative recall: Items pairs of key and value, then keys at random, each asking for its value",
-	Default: Difficulty{Items: 8, Symbols: 64, Length: 64},
+	Default: Difficulty{Items: 8, Symbols: 64, Length: 40},
 	Expected: []Expectation{
 		{"attention", "two layers solve it at any length", "2312.04927"},
 		{"mamba", "needs a state that grows with the pairs, and a narrow range of learning rates", "2402.18668"},

@@ -101,10 +101,11 @@ func (d Difficulty) String() string {
 	return s
 }
 
+// Title says what is asked, whichever the seed.
+func (t *Task) Title() string { return fmt.Sprintf("%s: %s", t.Kind.Name, t.Difficulty) }
+
 // Describe says what the sequences are.
-func (t *Task) Describe() string {
-	return fmt.Sprintf("%s: %s, seed %d", t.Kind.Name, t.Difficulty, t.Seed)
-}
+func (t *Task) Describe() string { return fmt.Sprintf("%s, seed %d", t.Title(), t.Seed) }
 
 // Chance is the share of answers that guessing gets right.
 func (t *Task) Chance() float64 { return 1 / float64(t.Difficulty.Symbols) }

@@ -12,9 +12,6 @@ import (
 	"quadrant/sweep"
 )
 
-// tooSmallToOrder is the difference in bits per byte under which models are not ordered.
-const tooSmallToOrder = 0.02
-
 // A cellRun is what one run came to.
 type cellRun struct {
 	own        string             // the choice of routers that the model has
@@ -174,7 +171,7 @@ func differenceOf(xs, base []float64) []reports.Cell {
 // verdict says what a mean difference in bits per byte over n seeds comes to.
 func verdict(mean float64, interval stat.Range, n int) string {
 	switch {
-	case math.Abs(mean) < tooSmallToOrder:
+	case math.Abs(mean) < reports.TooSmallToOrder:
 		return "too small to order"
 	case n == 1:
 		return "of one seed (n=1)"

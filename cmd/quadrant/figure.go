@@ -181,6 +181,11 @@ func (a *app) report(rs []results.Result, out string) error {
 	case !errors.Is(err, reports.ErrNoData):
 		return err
 	}
+	if answers, err := reports.AnswersTable(rs, literature); err == nil {
+		page.Tables = append(page.Tables, answers)
+	} else if !errors.Is(err, reports.ErrNoData) {
+		return err
+	}
 	return atomicfile.Write(filepath.Join(out, "index.html"), func(w io.Writer) error {
 		return reports.WriteIndex(w, page)
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +29,7 @@ type recipe struct {
 	steps     int      // of training each
 	tasks     []string // that trained models are scored in
 	items     int      // questions of each task
+	panels    []panel  // of synthetic tasks
 	gens      string
 	prompt    int
 	repeats   int
@@ -48,7 +50,8 @@ var recipes = []recipe{
 		name: "quick", doc: "models of about 1M active parameters are timed, and of 0.2M trained: minutes on two cores",
 		counted: paperQuartet, timed: tinyQuartet, trained: nanoQuintet, steps: 600,
 		tasks: []string{"lastword", "continuation", "cloze4", "wordswap", "lexdec", "arith4", "bracket", "recall"}, items: 400,
-		gens: "128-8192*2", prompt: 128, repeats: 6, tokens: 131072, dtype: "f32", contexts: "128-131072*2",
+		panels: []panel{{task: "mqar", steps: 300, seeds: 2, test: 256}, {task: "facts", items: 2048, steps: 750, seeds: 2, test: 256}},
+		gens:   "128-8192*2", prompt: 128, repeats: 6, tokens: 131072, dtype: "f32", contexts: "128-131072*2",
 	},
 	{
 		name: "paper", doc: "BlackMamba 340M/1.5B and models matched to it are timed, in bf16: 20 to 60 minutes on two cores, 12 GiB of memory",
@@ -77,8 +80,9 @@ func newReproduce(a *app) *cobra.Command {
 		Short: "Measure what the paper's figures need, here and now, and draw them",
 		Long: `Measures generation latency of the four architectures, counts their FLOPs and
 states, trains small models and scores them in zero-shot tasks, watches where routers
-send the tokens of real text, and draws the figures of the BlackMamba paper from
-what it measured, with a page that shows them all.
+send the tokens of real text, trains still smaller ones to recall and to memorise, and
+draws the figures of the BlackMamba paper from what it measured, with a page that shows
+them all.
 
 Every sample is kept in results.jsonl. A command that was stopped goes on from
 there when it is given again.
@@ -105,11 +109,13 @@ Presets:
 			}
 			if cmd.Flags().Changed("train-steps") {
 				r.steps = over.steps
+				r.panels = shorter(r.panels, r.steps, math.MaxInt)
 			}
 			if cmd.Flags().Changed("items") {
 				if r.items = over.items; r.items < 1 {
 					return misusef("--items is %d, want 1 or more", r.items)
 				}
+				r.panels = shorter(r.panels, math.MaxInt, r.items)
 			}
 			err = a.reproduce(cmd.Context(), r, corpus, out)
 			return resumable(err, filepath.Join(out, resultsName))
@@ -121,8 +127,8 @@ Presets:
 	f.StringSliceVar(&corpus, "corpus", nil, "files, folders or patterns to read; none is text that comes with Go")
 	f.StringVar(&over.gens, "gen", "", "tokens to generate, instead of the preset's")
 	f.IntVar(&over.repeats, "repeats", 0, "runs of each model, instead of the preset's")
-	f.IntVar(&over.steps, "train-steps", 0, "steps to train each model, instead of the preset's; 0 trains none")
-	f.IntVar(&over.items, "items", 0, "questions of each task that trained models are scored in, instead of the preset's")
+	f.IntVar(&over.steps, "train-steps", 0, "steps to train each model, instead of the preset's, and in synthetic tasks at most so many; 0 trains none")
+	f.IntVar(&over.items, "items", 0, "questions of each task that trained models are scored in, instead of the preset's; of synthetic tasks at most so many sequences")
 	f.IntVar(&over.tokens, "tokens", 0, "tokens of text read for expert balance, instead of the preset's")
 	return cmd
 }
@@ -153,7 +159,7 @@ func (a *app) reproduce(ctx context.Context, r recipe, corpus []string, out stri
 
 	start := time.Now()
 	if r.steps < 1 {
-		r.trained = nil
+		r.trained, r.panels = nil, nil
 	}
 	steps := []reproduceStep{
 		{"describing and counting " + strings.Join(r.counted, ", "), func() error { return a.count(r, s) }},
@@ -166,6 +172,7 @@ func (a *app) reproduce(ctx context.Context, r recipe, corpus []string, out stri
 		{"training " + strings.Join(r.trained, ", "), func() error { return a.trainings(ctx, r, corpus, out, s) }},
 		{"scoring " + strings.Join(r.trained, ", "), func() error { return a.scores(ctx, r, corpus, out, s) }},
 		{"watching routers", func() error { return a.balances(ctx, r, corpus, out, s) }},
+		{"training on synthetic tasks", func() error { return a.panels(ctx, r, s) }},
 		{"drawing", func() error { return a.report(s.results(), out) }},
 	}
 	for i, step := range steps {
