@@ -8,7 +8,7 @@ package vec
 func panelAVX512(c *float32, ldc int, x *float32, ldx int, w *float32, ldw int, quads int, k int)
 
 //go:noescape
-func vectorAVX512(c *float32, x *float32, w *float32, ldw int, quads int, k int, ahead int)
+func vectorAVX512(c *float32, x *float32, w *float32, ldw int, rows int, k int, ahead int)
 
 //go:noescape
 func singleAVX512(x *float32, w *float32, k int) float32
@@ -20,7 +20,7 @@ func weightedRowsAVX512(y *float32, p *float32, v *float32, ldv int, n int, bloc
 func panelBF16AVX512(c *float32, ldc int, x *float32, ldx int, w *uint16, ldw int, quads int, k int)
 
 //go:noescape
-func vectorBF16AVX512(c *float32, x *float32, w *uint16, ldw int, quads int, k int, ahead int)
+func vectorBF16AVX512(c *float32, x *float32, w *uint16, ldw int, rows int, k int, ahead int)
 
 //go:noescape
 func singleBF16AVX512(x *float32, w *uint16, k int) float32
@@ -32,7 +32,7 @@ func weightedRowsBF16AVX512(y *float32, p *float32, v *uint16, ldv int, n int, b
 func panelF16AVX512(c *float32, ldc int, x *float32, ldx int, w *uint16, ldw int, quads int, k int)
 
 //go:noescape
-func vectorF16AVX512(c *float32, x *float32, w *uint16, ldw int, quads int, k int, ahead int)
+func vectorF16AVX512(c *float32, x *float32, w *uint16, ldw int, rows int, k int, ahead int)
 
 //go:noescape
 func singleF16AVX512(x *float32, w *uint16, k int) float32
@@ -118,7 +118,7 @@ func sumAVX512(x *float32, n int) float32
 func panelAVX2(c *float32, ldc int, x *float32, ldx int, w *float32, ldw int, quads int, k int)
 
 //go:noescape
-func vectorAVX2(c *float32, x *float32, w *float32, ldw int, quads int, k int, ahead int)
+func vectorAVX2(c *float32, x *float32, w *float32, ldw int, rows int, k int, ahead int)
 
 //go:noescape
 func singleAVX2(x *float32, w *float32, k int) float32
@@ -130,7 +130,7 @@ func weightedRowsAVX2(y *float32, p *float32, v *float32, ldv int, n int, blocks
 func panelBF16AVX2(c *float32, ldc int, x *float32, ldx int, w *uint16, ldw int, quads int, k int)
 
 //go:noescape
-func vectorBF16AVX2(c *float32, x *float32, w *uint16, ldw int, quads int, k int, ahead int)
+func vectorBF16AVX2(c *float32, x *float32, w *uint16, ldw int, rows int, k int, ahead int)
 
 //go:noescape
 func singleBF16AVX2(x *float32, w *uint16, k int) float32
@@ -142,7 +142,7 @@ func weightedRowsBF16AVX2(y *float32, p *float32, v *uint16, ldv int, n int, blo
 func panelF16AVX2(c *float32, ldc int, x *float32, ldx int, w *uint16, ldw int, quads int, k int)
 
 //go:noescape
-func vectorF16AVX2(c *float32, x *float32, w *uint16, ldw int, quads int, k int, ahead int)
+func vectorF16AVX2(c *float32, x *float32, w *uint16, ldw int, rows int, k int, ahead int)
 
 //go:noescape
 func singleF16AVX2(x *float32, w *uint16, k int) float32

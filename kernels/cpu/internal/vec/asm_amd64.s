@@ -176,32 +176,37 @@ done:
 	VZEROUPPER
 	RET
 
-// func vectorAVX512(c *float32, x *float32, w *float32, ldw int, quads int, k int, ahead int)
+// func vectorAVX512(c *float32, x *float32, w *float32, ldw int, rows int, k int, ahead int)
 // Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·vectorAVX512(SB), NOSPLIT, $0-56
-	MOVQ  ldw+24(FP), SI
-	SHLQ  $0x02, SI
-	LEAQ  (SI)(SI*2), DI
-	MOVQ  c+0(FP), R9
-	MOVQ  w+16(FP), R10
-	MOVQ  quads+32(FP), R11
-	MOVQ  ahead+48(FP), R12
-	SHLQ  $0x02, R12
-	IMULQ SI, R12
+TEXT ·vectorAVX512(SB), NOSPLIT, $8-56
+	MOVQ  c+0(FP), DX
+	MOVQ  w+16(FP), BX
+	MOVQ  rows+32(FP), SI
+	MOVQ  ahead+48(FP), DI
+	MOVQ  ldw+24(FP), R8
+	MOVQ  SI, R9
+	SHLQ  $0x02, R9
+	LEAQ  (R9)(R9*2), R10
+	SHLQ  $0x02, R8
+	MOVQ  SI, R12
+	SHLQ  $0x00, R12
+	LEAQ  (R12)(R12*2), R13
+	IMULQ R8, R12
+	IMULQ R8, R13
 
-quad:
-	MOVQ   x+8(FP), DX
-	MOVQ   R10, BX
-	LEAQ   (R10)(R12*1), R8
-	LEAQ   (R10)(SI*4), R10
+row:
+	MOVQ   x+8(FP), R11
+	MOVQ   BX, R14
+	LEAQ   (BX)(DI*1), R15
+	ADDQ   R8, BX
 	MOVQ   k+40(FP), CX
 	VXORPS X4, X4, X4
 
 block:
-	MOVQ    $+512, R13
+	MOVQ    $+512, BP
 	MOVQ    CX, AX
-	CMPQ    AX, R13
-	CMOVQGT R13, AX
+	CMPQ    AX, BP
+	CMOVQGT BP, AX
 	SUBQ    AX, CX
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
@@ -211,44 +216,44 @@ block:
 	JL      tail
 
 loop:
-	VMOVUPS     (DX), Z5
-	PREFETCHT1  (R8)
-	VMOVUPS     (BX), Z6
+	VMOVUPS     (R11), Z5
+	PREFETCHT1  (R15)
+	VMOVUPS     (R14), Z6
 	VFMADD231PS Z6, Z5, Z0
-	PREFETCHT1  (R8)(SI*1)
-	VMOVUPS     (BX)(SI*1), Z6
+	PREFETCHT1  (R15)(R12*1)
+	VMOVUPS     (R14)(R12*1), Z6
 	VFMADD231PS Z6, Z5, Z1
-	PREFETCHT1  (R8)(SI*2)
-	VMOVUPS     (BX)(SI*2), Z6
+	PREFETCHT1  (R15)(R12*2)
+	VMOVUPS     (R14)(R12*2), Z6
 	VFMADD231PS Z6, Z5, Z2
-	PREFETCHT1  (R8)(DI*1)
-	VMOVUPS     (BX)(DI*1), Z6
+	PREFETCHT1  (R15)(R13*1)
+	VMOVUPS     (R14)(R13*1), Z6
 	VFMADD231PS Z6, Z5, Z3
-	ADDQ        $+64, DX
-	ADDQ        $+64, BX
-	ADDQ        $+64, R8
+	ADDQ        $+64, R11
+	ADDQ        $+64, R14
+	ADDQ        $+64, R15
 	SUBQ        $0x10, AX
 	JGE         loop
 
 tail:
 	ADDQ        $0x10, AX
 	JZ          done
-	MOVQ        $-1, R13
-	SHLXQ       AX, R13, R13
-	NOTQ        R13
-	KMOVW       R13, K1
-	VMOVUPS.Z   (DX), K1, Z5
-	PREFETCHT1  (R8)
-	VMOVUPS.Z   (BX), K1, Z6
+	MOVQ        $-1, BP
+	SHLXQ       AX, BP, BP
+	NOTQ        BP
+	KMOVW       BP, K1
+	VMOVUPS.Z   (R11), K1, Z5
+	PREFETCHT1  (R15)
+	VMOVUPS.Z   (R14), K1, Z6
 	VFMADD231PS Z6, Z5, K1, Z0
-	PREFETCHT1  (R8)(SI*1)
-	VMOVUPS.Z   (BX)(SI*1), K1, Z6
+	PREFETCHT1  (R15)(R12*1)
+	VMOVUPS.Z   (R14)(R12*1), K1, Z6
 	VFMADD231PS Z6, Z5, K1, Z1
-	PREFETCHT1  (R8)(SI*2)
-	VMOVUPS.Z   (BX)(SI*2), K1, Z6
+	PREFETCHT1  (R15)(R12*2)
+	VMOVUPS.Z   (R14)(R12*2), K1, Z6
 	VFMADD231PS Z6, Z5, K1, Z2
-	PREFETCHT1  (R8)(DI*1)
-	VMOVUPS.Z   (BX)(DI*1), K1, Z6
+	PREFETCHT1  (R15)(R13*1)
+	VMOVUPS.Z   (R14)(R13*1), K1, Z6
 	VFMADD231PS Z6, Z5, K1, Z3
 
 done:
@@ -276,10 +281,13 @@ done:
 	VADDPS        X7, X4, X4
 	TESTQ         CX, CX
 	JNZ           block
-	VMOVUPS       X4, (R9)
-	ADDQ          $0x10, R9
-	DECQ          R11
-	JNZ           quad
+	VMOVSS        X4, (DX)
+	VEXTRACTPS    $0x01, X4, (DX)(R9*1)
+	VEXTRACTPS    $0x02, X4, (DX)(R9*2)
+	VEXTRACTPS    $0x03, X4, (DX)(R10*1)
+	ADDQ          $0x04, DX
+	DECQ          SI
+	JNZ           row
 	VZEROUPPER
 	RET
 
@@ -600,32 +608,37 @@ done:
 	VZEROUPPER
 	RET
 
-// func vectorBF16AVX512(c *float32, x *float32, w *uint16, ldw int, quads int, k int, ahead int)
+// func vectorBF16AVX512(c *float32, x *float32, w *uint16, ldw int, rows int, k int, ahead int)
 // Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·vectorBF16AVX512(SB), NOSPLIT, $0-56
-	MOVQ  ldw+24(FP), SI
-	SHLQ  $0x01, SI
-	LEAQ  (SI)(SI*2), DI
-	MOVQ  c+0(FP), R9
-	MOVQ  w+16(FP), R10
-	MOVQ  quads+32(FP), R11
-	MOVQ  ahead+48(FP), R12
-	SHLQ  $0x02, R12
-	IMULQ SI, R12
+TEXT ·vectorBF16AVX512(SB), NOSPLIT, $8-56
+	MOVQ  c+0(FP), DX
+	MOVQ  w+16(FP), BX
+	MOVQ  rows+32(FP), SI
+	MOVQ  ahead+48(FP), DI
+	MOVQ  ldw+24(FP), R8
+	MOVQ  SI, R9
+	SHLQ  $0x02, R9
+	LEAQ  (R9)(R9*2), R10
+	SHLQ  $0x01, R8
+	MOVQ  SI, R12
+	SHLQ  $0x00, R12
+	LEAQ  (R12)(R12*2), R13
+	IMULQ R8, R12
+	IMULQ R8, R13
 
-quad:
-	MOVQ   x+8(FP), DX
-	MOVQ   R10, BX
-	LEAQ   (R10)(R12*1), R8
-	LEAQ   (R10)(SI*4), R10
+row:
+	MOVQ   x+8(FP), R11
+	MOVQ   BX, R14
+	LEAQ   (BX)(DI*1), R15
+	ADDQ   R8, BX
 	MOVQ   k+40(FP), CX
 	VXORPS X4, X4, X4
 
 block:
-	MOVQ    $+512, R13
+	MOVQ    $+512, BP
 	MOVQ    CX, AX
-	CMPQ    AX, R13
-	CMOVQGT R13, AX
+	CMPQ    AX, BP
+	CMOVQGT BP, AX
 	SUBQ    AX, CX
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
@@ -635,51 +648,51 @@ block:
 	JL      tail
 
 loop:
-	VMOVUPS     (DX), Z5
-	PREFETCHT1  (R8)
-	VPMOVZXWD   (BX), Z6
+	VMOVUPS     (R11), Z5
+	PREFETCHT1  (R15)
+	VPMOVZXWD   (R14), Z6
 	VPSLLD      $0x10, Z6, Z6
 	VFMADD231PS Z6, Z5, Z0
-	PREFETCHT1  (R8)(SI*1)
-	VPMOVZXWD   (BX)(SI*1), Z6
+	PREFETCHT1  (R15)(R12*1)
+	VPMOVZXWD   (R14)(R12*1), Z6
 	VPSLLD      $0x10, Z6, Z6
 	VFMADD231PS Z6, Z5, Z1
-	PREFETCHT1  (R8)(SI*2)
-	VPMOVZXWD   (BX)(SI*2), Z6
+	PREFETCHT1  (R15)(R12*2)
+	VPMOVZXWD   (R14)(R12*2), Z6
 	VPSLLD      $0x10, Z6, Z6
 	VFMADD231PS Z6, Z5, Z2
-	PREFETCHT1  (R8)(DI*1)
-	VPMOVZXWD   (BX)(DI*1), Z6
+	PREFETCHT1  (R15)(R13*1)
+	VPMOVZXWD   (R14)(R13*1), Z6
 	VPSLLD      $0x10, Z6, Z6
 	VFMADD231PS Z6, Z5, Z3
-	ADDQ        $+64, DX
-	ADDQ        $+32, BX
-	ADDQ        $+32, R8
+	ADDQ        $+64, R11
+	ADDQ        $+32, R14
+	ADDQ        $+32, R15
 	SUBQ        $0x10, AX
 	JGE         loop
 
 tail:
 	ADDQ        $0x10, AX
 	JZ          done
-	MOVQ        $-1, R13
-	SHLXQ       AX, R13, R13
-	NOTQ        R13
-	KMOVW       R13, K1
-	VMOVUPS.Z   (DX), K1, Z5
-	PREFETCHT1  (R8)
-	VPMOVZXWD.Z (BX), K1, Z6
+	MOVQ        $-1, BP
+	SHLXQ       AX, BP, BP
+	NOTQ        BP
+	KMOVW       BP, K1
+	VMOVUPS.Z   (R11), K1, Z5
+	PREFETCHT1  (R15)
+	VPMOVZXWD.Z (R14), K1, Z6
 	VPSLLD      $0x10, Z6, Z6
 	VFMADD231PS Z6, Z5, K1, Z0
-	PREFETCHT1  (R8)(SI*1)
-	VPMOVZXWD.Z (BX)(SI*1), K1, Z6
+	PREFETCHT1  (R15)(R12*1)
+	VPMOVZXWD.Z (R14)(R12*1), K1, Z6
 	VPSLLD      $0x10, Z6, Z6
 	VFMADD231PS Z6, Z5, K1, Z1
-	PREFETCHT1  (R8)(SI*2)
-	VPMOVZXWD.Z (BX)(SI*2), K1, Z6
+	PREFETCHT1  (R15)(R12*2)
+	VPMOVZXWD.Z (R14)(R12*2), K1, Z6
 	VPSLLD      $0x10, Z6, Z6
 	VFMADD231PS Z6, Z5, K1, Z2
-	PREFETCHT1  (R8)(DI*1)
-	VPMOVZXWD.Z (BX)(DI*1), K1, Z6
+	PREFETCHT1  (R15)(R13*1)
+	VPMOVZXWD.Z (R14)(R13*1), K1, Z6
 	VPSLLD      $0x10, Z6, Z6
 	VFMADD231PS Z6, Z5, K1, Z3
 
@@ -708,10 +721,13 @@ done:
 	VADDPS        X7, X4, X4
 	TESTQ         CX, CX
 	JNZ           block
-	VMOVUPS       X4, (R9)
-	ADDQ          $0x10, R9
-	DECQ          R11
-	JNZ           quad
+	VMOVSS        X4, (DX)
+	VEXTRACTPS    $0x01, X4, (DX)(R9*1)
+	VEXTRACTPS    $0x02, X4, (DX)(R9*2)
+	VEXTRACTPS    $0x03, X4, (DX)(R10*1)
+	ADDQ          $0x04, DX
+	DECQ          SI
+	JNZ           row
 	VZEROUPPER
 	RET
 
@@ -1035,32 +1051,37 @@ done:
 	VZEROUPPER
 	RET
 
-// func vectorF16AVX512(c *float32, x *float32, w *uint16, ldw int, quads int, k int, ahead int)
+// func vectorF16AVX512(c *float32, x *float32, w *uint16, ldw int, rows int, k int, ahead int)
 // Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·vectorF16AVX512(SB), NOSPLIT, $0-56
-	MOVQ  ldw+24(FP), SI
-	SHLQ  $0x01, SI
-	LEAQ  (SI)(SI*2), DI
-	MOVQ  c+0(FP), R9
-	MOVQ  w+16(FP), R10
-	MOVQ  quads+32(FP), R11
-	MOVQ  ahead+48(FP), R12
-	SHLQ  $0x02, R12
-	IMULQ SI, R12
+TEXT ·vectorF16AVX512(SB), NOSPLIT, $8-56
+	MOVQ  c+0(FP), DX
+	MOVQ  w+16(FP), BX
+	MOVQ  rows+32(FP), SI
+	MOVQ  ahead+48(FP), DI
+	MOVQ  ldw+24(FP), R8
+	MOVQ  SI, R9
+	SHLQ  $0x02, R9
+	LEAQ  (R9)(R9*2), R10
+	SHLQ  $0x01, R8
+	MOVQ  SI, R12
+	SHLQ  $0x00, R12
+	LEAQ  (R12)(R12*2), R13
+	IMULQ R8, R12
+	IMULQ R8, R13
 
-quad:
-	MOVQ   x+8(FP), DX
-	MOVQ   R10, BX
-	LEAQ   (R10)(R12*1), R8
-	LEAQ   (R10)(SI*4), R10
+row:
+	MOVQ   x+8(FP), R11
+	MOVQ   BX, R14
+	LEAQ   (BX)(DI*1), R15
+	ADDQ   R8, BX
 	MOVQ   k+40(FP), CX
 	VXORPS X4, X4, X4
 
 block:
-	MOVQ    $+512, R13
+	MOVQ    $+512, BP
 	MOVQ    CX, AX
-	CMPQ    AX, R13
-	CMOVQGT R13, AX
+	CMPQ    AX, BP
+	CMOVQGT BP, AX
 	SUBQ    AX, CX
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
@@ -1070,44 +1091,44 @@ block:
 	JL      tail
 
 loop:
-	VMOVUPS     (DX), Z5
-	PREFETCHT1  (R8)
-	VCVTPH2PS   (BX), Z6
+	VMOVUPS     (R11), Z5
+	PREFETCHT1  (R15)
+	VCVTPH2PS   (R14), Z6
 	VFMADD231PS Z6, Z5, Z0
-	PREFETCHT1  (R8)(SI*1)
-	VCVTPH2PS   (BX)(SI*1), Z6
+	PREFETCHT1  (R15)(R12*1)
+	VCVTPH2PS   (R14)(R12*1), Z6
 	VFMADD231PS Z6, Z5, Z1
-	PREFETCHT1  (R8)(SI*2)
-	VCVTPH2PS   (BX)(SI*2), Z6
+	PREFETCHT1  (R15)(R12*2)
+	VCVTPH2PS   (R14)(R12*2), Z6
 	VFMADD231PS Z6, Z5, Z2
-	PREFETCHT1  (R8)(DI*1)
-	VCVTPH2PS   (BX)(DI*1), Z6
+	PREFETCHT1  (R15)(R13*1)
+	VCVTPH2PS   (R14)(R13*1), Z6
 	VFMADD231PS Z6, Z5, Z3
-	ADDQ        $+64, DX
-	ADDQ        $+32, BX
-	ADDQ        $+32, R8
+	ADDQ        $+64, R11
+	ADDQ        $+32, R14
+	ADDQ        $+32, R15
 	SUBQ        $0x10, AX
 	JGE         loop
 
 tail:
 	ADDQ        $0x10, AX
 	JZ          done
-	MOVQ        $-1, R13
-	SHLXQ       AX, R13, R13
-	NOTQ        R13
-	KMOVW       R13, K1
-	VMOVUPS.Z   (DX), K1, Z5
-	PREFETCHT1  (R8)
-	VCVTPH2PS.Z (BX), K1, Z6
+	MOVQ        $-1, BP
+	SHLXQ       AX, BP, BP
+	NOTQ        BP
+	KMOVW       BP, K1
+	VMOVUPS.Z   (R11), K1, Z5
+	PREFETCHT1  (R15)
+	VCVTPH2PS.Z (R14), K1, Z6
 	VFMADD231PS Z6, Z5, K1, Z0
-	PREFETCHT1  (R8)(SI*1)
-	VCVTPH2PS.Z (BX)(SI*1), K1, Z6
+	PREFETCHT1  (R15)(R12*1)
+	VCVTPH2PS.Z (R14)(R12*1), K1, Z6
 	VFMADD231PS Z6, Z5, K1, Z1
-	PREFETCHT1  (R8)(SI*2)
-	VCVTPH2PS.Z (BX)(SI*2), K1, Z6
+	PREFETCHT1  (R15)(R12*2)
+	VCVTPH2PS.Z (R14)(R12*2), K1, Z6
 	VFMADD231PS Z6, Z5, K1, Z2
-	PREFETCHT1  (R8)(DI*1)
-	VCVTPH2PS.Z (BX)(DI*1), K1, Z6
+	PREFETCHT1  (R15)(R13*1)
+	VCVTPH2PS.Z (R14)(R13*1), K1, Z6
 	VFMADD231PS Z6, Z5, K1, Z3
 
 done:
@@ -1135,10 +1156,13 @@ done:
 	VADDPS        X7, X4, X4
 	TESTQ         CX, CX
 	JNZ           block
-	VMOVUPS       X4, (R9)
-	ADDQ          $0x10, R9
-	DECQ          R11
-	JNZ           quad
+	VMOVSS        X4, (DX)
+	VEXTRACTPS    $0x01, X4, (DX)(R9*1)
+	VEXTRACTPS    $0x02, X4, (DX)(R9*2)
+	VEXTRACTPS    $0x03, X4, (DX)(R10*1)
+	ADDQ          $0x04, DX
+	DECQ          SI
+	JNZ           row
 	VZEROUPPER
 	RET
 
@@ -3195,26 +3219,26 @@ block:
 	MOVQ $+128, DX
 
 loop:
-	PREFETCHT1    65536(AX)
+	PREFETCHT1    1024(AX)
 	VADDPS        (AX), Z0, Z0
-	PREFETCHT1    65600(AX)
-	VADDPS        64(AX), Z1, Z1
-	PREFETCHT1    81920(AX)
+	PREFETCHT1    9216(AX)
+	VADDPS        8192(AX), Z1, Z1
+	PREFETCHT1    17408(AX)
 	VADDPS        16384(AX), Z2, Z2
-	PREFETCHT1    81984(AX)
-	VADDPS        16448(AX), Z3, Z3
-	PREFETCHT1    98304(AX)
+	PREFETCHT1    25600(AX)
+	VADDPS        24576(AX), Z3, Z3
+	PREFETCHT1    33792(AX)
 	VADDPS        32768(AX), Z4, Z4
-	PREFETCHT1    98368(AX)
-	VADDPS        32832(AX), Z5, Z5
-	PREFETCHT1    114688(AX)
+	PREFETCHT1    41984(AX)
+	VADDPS        40960(AX), Z5, Z5
+	PREFETCHT1    50176(AX)
 	VADDPS        49152(AX), Z6, Z6
-	PREFETCHT1    114752(AX)
-	VADDPS        49216(AX), Z7, Z7
-	ADDQ          $+128, AX
+	PREFETCHT1    58368(AX)
+	VADDPS        57344(AX), Z7, Z7
+	ADDQ          $+64, AX
 	DECQ          DX
 	JNZ           loop
-	ADDQ          $+49152, AX
+	ADDQ          $+57344, AX
 	DECQ          CX
 	JNZ           block
 	VADDPS        Z4, Z0, Z0
@@ -3333,32 +3357,37 @@ tail:
 	VZEROUPPER
 	RET
 
-// func vectorAVX2(c *float32, x *float32, w *float32, ldw int, quads int, k int, ahead int)
+// func vectorAVX2(c *float32, x *float32, w *float32, ldw int, rows int, k int, ahead int)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·vectorAVX2(SB), NOSPLIT, $0-56
-	MOVQ  ldw+24(FP), SI
-	SHLQ  $0x02, SI
-	LEAQ  (SI)(SI*2), DI
-	MOVQ  c+0(FP), R9
-	MOVQ  w+16(FP), R10
-	MOVQ  quads+32(FP), R11
-	MOVQ  ahead+48(FP), R12
-	SHLQ  $0x02, R12
-	IMULQ SI, R12
+TEXT ·vectorAVX2(SB), NOSPLIT, $8-56
+	MOVQ  c+0(FP), DX
+	MOVQ  w+16(FP), BX
+	MOVQ  rows+32(FP), SI
+	MOVQ  ahead+48(FP), DI
+	MOVQ  ldw+24(FP), R8
+	MOVQ  SI, R9
+	SHLQ  $0x02, R9
+	LEAQ  (R9)(R9*2), R10
+	SHLQ  $0x02, R8
+	MOVQ  SI, R12
+	SHLQ  $0x00, R12
+	LEAQ  (R12)(R12*2), R13
+	IMULQ R8, R12
+	IMULQ R8, R13
 
-quad:
-	MOVQ   x+8(FP), DX
-	MOVQ   R10, BX
-	LEAQ   (R10)(R12*1), R8
-	LEAQ   (R10)(SI*4), R10
+row:
+	MOVQ   x+8(FP), R11
+	MOVQ   BX, R14
+	LEAQ   (BX)(DI*1), R15
+	ADDQ   R8, BX
 	MOVQ   k+40(FP), CX
 	VXORPS X4, X4, X4
 
 block:
-	MOVQ    $+512, R13
+	MOVQ    $+512, BP
 	MOVQ    CX, AX
-	CMPQ    AX, R13
-	CMOVQGT R13, AX
+	CMPQ    AX, BP
+	CMOVQGT BP, AX
 	SUBQ    AX, CX
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -3368,22 +3397,22 @@ block:
 	JL      tail
 
 loop:
-	VMOVUPS     (DX), Y5
-	PREFETCHT1  (R8)
-	VMOVUPS     (BX), Y6
+	VMOVUPS     (R11), Y5
+	PREFETCHT1  (R15)
+	VMOVUPS     (R14), Y6
 	VFMADD231PS Y6, Y5, Y0
-	PREFETCHT1  (R8)(SI*1)
-	VMOVUPS     (BX)(SI*1), Y6
+	PREFETCHT1  (R15)(R12*1)
+	VMOVUPS     (R14)(R12*1), Y6
 	VFMADD231PS Y6, Y5, Y1
-	PREFETCHT1  (R8)(SI*2)
-	VMOVUPS     (BX)(SI*2), Y6
+	PREFETCHT1  (R15)(R12*2)
+	VMOVUPS     (R14)(R12*2), Y6
 	VFMADD231PS Y6, Y5, Y2
-	PREFETCHT1  (R8)(DI*1)
-	VMOVUPS     (BX)(DI*1), Y6
+	PREFETCHT1  (R15)(R13*1)
+	VMOVUPS     (R14)(R13*1), Y6
 	VFMADD231PS Y6, Y5, Y3
-	ADDQ        $+32, DX
-	ADDQ        $+32, BX
-	ADDQ        $+32, R8
+	ADDQ        $+32, R11
+	ADDQ        $+32, R14
+	ADDQ        $+32, R15
 	SUBQ        $0x08, AX
 	JGE         loop
 
@@ -3402,10 +3431,13 @@ tail:
 	VADDPS       X0, X4, X4
 	TESTQ        CX, CX
 	JNZ          block
-	VMOVUPS      X4, (R9)
-	ADDQ         $0x10, R9
-	DECQ         R11
-	JNZ          quad
+	VMOVSS       X4, (DX)
+	VEXTRACTPS   $0x01, X4, (DX)(R9*1)
+	VEXTRACTPS   $0x02, X4, (DX)(R9*2)
+	VEXTRACTPS   $0x03, X4, (DX)(R10*1)
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JNZ          row
 	VZEROUPPER
 	RET
 
@@ -3626,32 +3658,37 @@ tail:
 	VZEROUPPER
 	RET
 
-// func vectorBF16AVX2(c *float32, x *float32, w *uint16, ldw int, quads int, k int, ahead int)
+// func vectorBF16AVX2(c *float32, x *float32, w *uint16, ldw int, rows int, k int, ahead int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
-TEXT ·vectorBF16AVX2(SB), NOSPLIT, $0-56
-	MOVQ  ldw+24(FP), SI
-	SHLQ  $0x01, SI
-	LEAQ  (SI)(SI*2), DI
-	MOVQ  c+0(FP), R9
-	MOVQ  w+16(FP), R10
-	MOVQ  quads+32(FP), R11
-	MOVQ  ahead+48(FP), R12
-	SHLQ  $0x02, R12
-	IMULQ SI, R12
+TEXT ·vectorBF16AVX2(SB), NOSPLIT, $8-56
+	MOVQ  c+0(FP), DX
+	MOVQ  w+16(FP), BX
+	MOVQ  rows+32(FP), SI
+	MOVQ  ahead+48(FP), DI
+	MOVQ  ldw+24(FP), R8
+	MOVQ  SI, R9
+	SHLQ  $0x02, R9
+	LEAQ  (R9)(R9*2), R10
+	SHLQ  $0x01, R8
+	MOVQ  SI, R12
+	SHLQ  $0x00, R12
+	LEAQ  (R12)(R12*2), R13
+	IMULQ R8, R12
+	IMULQ R8, R13
 
-quad:
-	MOVQ   x+8(FP), DX
-	MOVQ   R10, BX
-	LEAQ   (R10)(R12*1), R8
-	LEAQ   (R10)(SI*4), R10
+row:
+	MOVQ   x+8(FP), R11
+	MOVQ   BX, R14
+	LEAQ   (BX)(DI*1), R15
+	ADDQ   R8, BX
 	MOVQ   k+40(FP), CX
 	VXORPS X4, X4, X4
 
 block:
-	MOVQ    $+512, R13
+	MOVQ    $+512, BP
 	MOVQ    CX, AX
-	CMPQ    AX, R13
-	CMOVQGT R13, AX
+	CMPQ    AX, BP
+	CMOVQGT BP, AX
 	SUBQ    AX, CX
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -3661,26 +3698,26 @@ block:
 	JL      tail
 
 loop:
-	VMOVUPS     (DX), Y5
-	PREFETCHT1  (R8)
-	VPMOVZXWD   (BX), Y6
+	VMOVUPS     (R11), Y5
+	PREFETCHT1  (R15)
+	VPMOVZXWD   (R14), Y6
 	VPSLLD      $0x10, Y6, Y6
 	VFMADD231PS Y6, Y5, Y0
-	PREFETCHT1  (R8)(SI*1)
-	VPMOVZXWD   (BX)(SI*1), Y6
+	PREFETCHT1  (R15)(R12*1)
+	VPMOVZXWD   (R14)(R12*1), Y6
 	VPSLLD      $0x10, Y6, Y6
 	VFMADD231PS Y6, Y5, Y1
-	PREFETCHT1  (R8)(SI*2)
-	VPMOVZXWD   (BX)(SI*2), Y6
+	PREFETCHT1  (R15)(R12*2)
+	VPMOVZXWD   (R14)(R12*2), Y6
 	VPSLLD      $0x10, Y6, Y6
 	VFMADD231PS Y6, Y5, Y2
-	PREFETCHT1  (R8)(DI*1)
-	VPMOVZXWD   (BX)(DI*1), Y6
+	PREFETCHT1  (R15)(R13*1)
+	VPMOVZXWD   (R14)(R13*1), Y6
 	VPSLLD      $0x10, Y6, Y6
 	VFMADD231PS Y6, Y5, Y3
-	ADDQ        $+32, DX
-	ADDQ        $+16, BX
-	ADDQ        $+16, R8
+	ADDQ        $+32, R11
+	ADDQ        $+16, R14
+	ADDQ        $+16, R15
 	SUBQ        $0x08, AX
 	JGE         loop
 
@@ -3699,10 +3736,13 @@ tail:
 	VADDPS       X0, X4, X4
 	TESTQ        CX, CX
 	JNZ          block
-	VMOVUPS      X4, (R9)
-	ADDQ         $0x10, R9
-	DECQ         R11
-	JNZ          quad
+	VMOVSS       X4, (DX)
+	VEXTRACTPS   $0x01, X4, (DX)(R9*1)
+	VEXTRACTPS   $0x02, X4, (DX)(R9*2)
+	VEXTRACTPS   $0x03, X4, (DX)(R10*1)
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JNZ          row
 	VZEROUPPER
 	RET
 
@@ -3928,32 +3968,37 @@ tail:
 	VZEROUPPER
 	RET
 
-// func vectorF16AVX2(c *float32, x *float32, w *uint16, ldw int, quads int, k int, ahead int)
+// func vectorF16AVX2(c *float32, x *float32, w *uint16, ldw int, rows int, k int, ahead int)
 // Requires: AVX, CMOV, F16C, FMA3, MMX+
-TEXT ·vectorF16AVX2(SB), NOSPLIT, $0-56
-	MOVQ  ldw+24(FP), SI
-	SHLQ  $0x01, SI
-	LEAQ  (SI)(SI*2), DI
-	MOVQ  c+0(FP), R9
-	MOVQ  w+16(FP), R10
-	MOVQ  quads+32(FP), R11
-	MOVQ  ahead+48(FP), R12
-	SHLQ  $0x02, R12
-	IMULQ SI, R12
+TEXT ·vectorF16AVX2(SB), NOSPLIT, $8-56
+	MOVQ  c+0(FP), DX
+	MOVQ  w+16(FP), BX
+	MOVQ  rows+32(FP), SI
+	MOVQ  ahead+48(FP), DI
+	MOVQ  ldw+24(FP), R8
+	MOVQ  SI, R9
+	SHLQ  $0x02, R9
+	LEAQ  (R9)(R9*2), R10
+	SHLQ  $0x01, R8
+	MOVQ  SI, R12
+	SHLQ  $0x00, R12
+	LEAQ  (R12)(R12*2), R13
+	IMULQ R8, R12
+	IMULQ R8, R13
 
-quad:
-	MOVQ   x+8(FP), DX
-	MOVQ   R10, BX
-	LEAQ   (R10)(R12*1), R8
-	LEAQ   (R10)(SI*4), R10
+row:
+	MOVQ   x+8(FP), R11
+	MOVQ   BX, R14
+	LEAQ   (BX)(DI*1), R15
+	ADDQ   R8, BX
 	MOVQ   k+40(FP), CX
 	VXORPS X4, X4, X4
 
 block:
-	MOVQ    $+512, R13
+	MOVQ    $+512, BP
 	MOVQ    CX, AX
-	CMPQ    AX, R13
-	CMOVQGT R13, AX
+	CMPQ    AX, BP
+	CMOVQGT BP, AX
 	SUBQ    AX, CX
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -3963,22 +4008,22 @@ block:
 	JL      tail
 
 loop:
-	VMOVUPS     (DX), Y5
-	PREFETCHT1  (R8)
-	VCVTPH2PS   (BX), Y6
+	VMOVUPS     (R11), Y5
+	PREFETCHT1  (R15)
+	VCVTPH2PS   (R14), Y6
 	VFMADD231PS Y6, Y5, Y0
-	PREFETCHT1  (R8)(SI*1)
-	VCVTPH2PS   (BX)(SI*1), Y6
+	PREFETCHT1  (R15)(R12*1)
+	VCVTPH2PS   (R14)(R12*1), Y6
 	VFMADD231PS Y6, Y5, Y1
-	PREFETCHT1  (R8)(SI*2)
-	VCVTPH2PS   (BX)(SI*2), Y6
+	PREFETCHT1  (R15)(R12*2)
+	VCVTPH2PS   (R14)(R12*2), Y6
 	VFMADD231PS Y6, Y5, Y2
-	PREFETCHT1  (R8)(DI*1)
-	VCVTPH2PS   (BX)(DI*1), Y6
+	PREFETCHT1  (R15)(R13*1)
+	VCVTPH2PS   (R14)(R13*1), Y6
 	VFMADD231PS Y6, Y5, Y3
-	ADDQ        $+32, DX
-	ADDQ        $+16, BX
-	ADDQ        $+16, R8
+	ADDQ        $+32, R11
+	ADDQ        $+16, R14
+	ADDQ        $+16, R15
 	SUBQ        $0x08, AX
 	JGE         loop
 
@@ -3997,10 +4042,13 @@ tail:
 	VADDPS       X0, X4, X4
 	TESTQ        CX, CX
 	JNZ          block
-	VMOVUPS      X4, (R9)
-	ADDQ         $0x10, R9
-	DECQ         R11
-	JNZ          quad
+	VMOVSS       X4, (DX)
+	VEXTRACTPS   $0x01, X4, (DX)(R9*1)
+	VEXTRACTPS   $0x02, X4, (DX)(R9*2)
+	VEXTRACTPS   $0x03, X4, (DX)(R10*1)
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JNZ          row
 	VZEROUPPER
 	RET
 
@@ -5291,22 +5339,26 @@ block:
 	MOVQ $+256, DX
 
 loop:
-	PREFETCHT1   65536(AX)
+	PREFETCHT1   1024(AX)
 	VADDPS       (AX), Y0, Y0
-	VADDPS       32(AX), Y1, Y1
-	PREFETCHT1   81920(AX)
+	PREFETCHT1   9216(AX)
+	VADDPS       8192(AX), Y1, Y1
+	PREFETCHT1   17408(AX)
 	VADDPS       16384(AX), Y2, Y2
-	VADDPS       16416(AX), Y3, Y3
-	PREFETCHT1   98304(AX)
+	PREFETCHT1   25600(AX)
+	VADDPS       24576(AX), Y3, Y3
+	PREFETCHT1   33792(AX)
 	VADDPS       32768(AX), Y4, Y4
-	VADDPS       32800(AX), Y5, Y5
-	PREFETCHT1   114688(AX)
+	PREFETCHT1   41984(AX)
+	VADDPS       40960(AX), Y5, Y5
+	PREFETCHT1   50176(AX)
 	VADDPS       49152(AX), Y6, Y6
-	VADDPS       49184(AX), Y7, Y7
-	ADDQ         $+64, AX
+	PREFETCHT1   58368(AX)
+	VADDPS       57344(AX), Y7, Y7
+	ADDQ         $+32, AX
 	DECQ         DX
 	JNZ          loop
-	ADDQ         $+49152, AX
+	ADDQ         $+57344, AX
 	DECQ         CX
 	JNZ          block
 	VADDPS       Y4, Y0, Y0

@@ -2,6 +2,8 @@
 
 package vec
 
+import "unsafe"
+
 // assembled is inner loops in assembly for one set of instructions. Kernels of products take
 // any k with AVX-512, which masks the last vector, and multiples of eight with AVX2; the
 // others take n whole vectors. The functions below do what is left over.
@@ -43,7 +45,7 @@ type assembled struct {
 // rest of a sum in Go.
 type products[T float32 | uint16] struct {
 	panel        func(c *float32, ldc int, x *float32, ldx int, w *T, ldw, quads, k int)
-	vector       func(c, x *float32, w *T, ldw, quads, k, ahead int)
+	vector       func(c, x *float32, w *T, ldw, rows, k, ahead int)
 	single       func(x *float32, w *T, k int) float32
 	dot          func(x []float32, w []T) float32
 	pack         func(to *float32, w *T, ldw, k int) // nil: no tiles
@@ -148,9 +150,14 @@ func (a *assembled) gemmF16(c []float32, ldc int, x []float32, ldx int, w []uint
 	gemmBy(a, a.f16, c, ldc, x, ldx, w, ldw, m, n, k)
 }
 
-// aheadOf is the elements of a row, taken together, of the rows that one row's products ask for
-// ahead: the keys of one head are few values in each row.
-const aheadOf = 1024
+// ahead is how far ahead, in bytes, one row's products ask for rows of k values that are ldw
+// apart: for about as many bytes of each stream as memory is late. The keys of one head are few
+// values in each row, the weights of most products more than that.
+func ahead[T float32 | uint16](ldw, k int) int {
+	const late = 2048
+	size := int(unsafe.Sizeof(*new(T)))
+	return max(1, late/(k*size)) * ldw * size
+}
 
 // gemmBy takes panels of rows of X where there are enough, and rows one by one where not.
 func gemmBy[T float32 | uint16](a *assembled, p products[T], c []float32, ldc int, x []float32, ldx int, w []T, ldw, m, n, k int) {
@@ -166,7 +173,7 @@ func gemmBy[T float32 | uint16](a *assembled, p products[T], c []float32, ldc in
 			p.panel(&c[i*ldc], ldc, &x[i*ldx], ldx, &w[0], ldw, quads, whole)
 			i += a.panelRows
 		} else {
-			p.vector(&c[i*ldc], &x[i*ldx], &w[0], ldw, quads, whole, max(1, aheadOf/k))
+			p.vector(&c[i*ldc], &x[i*ldx], &w[0], ldw, quads, whole, ahead[T](ldw, k))
 			i++
 		}
 	}

@@ -37,11 +37,12 @@ func fused(set isa) {
 }
 
 // streams is how many places sum reads from side by side, stream bytes apart: memory gives
-// more to several than to one. Blocks of streams·stream bytes follow each other, and each is
-// asked for while the one before it is read.
+// more to several than to one. In each, what lies early bytes further is asked for. Blocks of
+// streams·stream bytes follow each other.
 const (
-	streams = 4
-	stream  = 16384
+	streams = 8
+	stream  = 8192
+	early   = 1024
 )
 
 // sum is
@@ -67,7 +68,7 @@ func sum(set isa) {
 	for i, a := range acc {
 		at := i/each*stream + i%each*size
 		if i%each*size%64 == 0 {
-			PREFETCHT1(Mem{Base: x, Disp: at + streams*stream})
+			PREFETCHT1(Mem{Base: x, Disp: at + early})
 		}
 		VADDPS(Mem{Base: x, Disp: at}, a, a)
 	}

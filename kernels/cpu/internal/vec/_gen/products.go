@@ -290,35 +290,53 @@ func foldQuad(v []reg.VecVirtual) reg.VecVirtual {
 
 // vector is
 //
-//	func vector…(c, x *float32, w *T, ldw, quads, k, ahead int)
+//	func vector…(c, x *float32, w *T, ldw, rows, k, ahead int)
 //
-// c[j] = x·W[j] for 4·quads rows of W. Rows are asked for before their use, that many fours of
-// them ahead.
+// c[j] = x·W[j] for 4·rows rows of W. Four quarters of them are read side by side, each from its
+// first row to its last: memory gives more to several long streams than to one that runs through
+// all rows in fours. What lies ahead bytes further in each is asked for.
 func vector(set isa, e element) {
-	TEXT("vector"+e.suffix+set.name(), NOSPLIT, "func(c, x *float32, w *"+e.word+", ldw, quads, k, ahead int)")
+	TEXT("vector"+e.suffix+set.name(), NOSPLIT, "func(c, x *float32, w *"+e.word+", ldw, rows, k, ahead int)")
 	Pragma("noescape")
 	d := newDot(set, e, 1, 4)
-	d.x.p, d.w = GP64(), loadRows("ldw", e.shift)
+	c, w0 := Load(Param("c"), GP64()).(reg.GPVirtual), Load(Param("w"), GP64()).(reg.GPVirtual)
+	left, ahead := Load(Param("rows"), GP64()).(reg.GPVirtual), Load(Param("ahead"), GP64()).(reg.GPVirtual)
+	ldw, out := Load(Param("ldw"), GP64()).(reg.GPVirtual), quarters(left, 2)
+	SHLQ(Imm(e.shift), ldw)
+	d.x.p, d.w = GP64(), quarters(left, 0)
+	d.w.p = GP64()
+	for _, apart := range []reg.GPVirtual{d.w.ld, d.w.ld3} {
+		IMULQ(ldw, apart)
+	}
 	d.next = d.w
 	d.next.p = GP64()
-	c, w0 := Load(Param("c"), GP64()).(reg.GPVirtual), Load(Param("w"), GP64()).(reg.GPVirtual)
-	quads, ahead := Load(Param("quads"), GP64()).(reg.GPVirtual), Load(Param("ahead"), GP64()).(reg.GPVirtual)
-	SHLQ(Imm(2), ahead)
-	IMULQ(d.w.ld, ahead) // in bytes
-	Label("quad")
+	out.p = c
+	Label("row")
 	Load(Param("x"), d.x.p)
 	MOVQ(w0, d.w.p)
 	LEAQ(Mem{Base: w0, Index: ahead, Scale: 1}, d.next.p)
-	LEAQ(Mem{Base: w0, Index: d.w.ld, Scale: 4}, w0)
+	ADDQ(ldw, w0)
 	sums := XMM()
 	d.begin(sums)
 	d.blocks(func() { VADDPS(foldRow(set, d.acc[0]), sums, sums) })
-	VMOVUPS(sums, Mem{Base: c})
-	ADDQ(Imm(16), c)
-	DECQ(quads)
-	JNZ(LabelRef("quad"))
+	VMOVSS(sums, out.row(0))
+	for j := 1; j < 4; j++ {
+		VEXTRACTPS(Imm(uint64(j)), sums, out.row(j))
+	}
+	ADDQ(Imm(4), c)
+	DECQ(left)
+	JNZ(LabelRef("row"))
 	VZEROUPPER()
 	RET()
+}
+
+// quarters are the distances n<<shift between four things of n each.
+func quarters(n reg.GPVirtual, shift uint64) rows {
+	r := rows{ld: GP64(), ld3: GP64()}
+	MOVQ(n, r.ld)
+	SHLQ(Imm(shift), r.ld)
+	LEAQ(Mem{Base: r.ld, Index: r.ld, Scale: 2}, r.ld3)
+	return r
 }
 
 // foldRow returns the sums of four vectors.
