@@ -64,12 +64,16 @@ func convCase(n, inner, taps int) KernelCase {
 	}}
 }
 
-func attendCase(n, past, heads, dim int, t kernels.Type) KernelCase {
+// attendCase has heads in queries, of which keys' heads share as many each.
+func attendCase(n, past, heads, keys, dim int, t kernels.Type) KernelCase {
 	shape := fmt.Sprintf("T=%d after %d, %d heads of %d", n, past, heads, dim)
+	if keys < heads {
+		shape += fmt.Sprintf(" share keys of %d", keys)
+	}
 	return KernelCase{Op: "attend", Shape: shape, DType: t, build: func(o *operands) kernels.Op {
 		return kernels.Attend{
 			Dst: o.output(n, heads*dim), Q: o.input(n, heads*dim),
-			K: o.weights(t, past+n, heads*dim), V: o.weights(t, past+n, heads*dim),
+			K: o.weights(t, past+n, keys*dim), V: o.weights(t, past+n, keys*dim),
 			Seqs: 1, Past: past, HeadDim: dim, Scale: float32(1 / math.Sqrt(float64(dim))),
 		}
 	}}

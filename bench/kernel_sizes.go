@@ -20,6 +20,7 @@ type Sizes struct {
 	projections []projection
 	squares     []int // products of n × n × n
 	heads       int
+	keyHeads    int // of keys, where heads share them
 	headDim     int
 	rotary      int
 	inner       int // d_inner
@@ -49,14 +50,14 @@ var AllSizes = []Sizes{
 			{50304, 768, "head", false},
 		},
 		squares: []int{1024, 2048, 4096},
-		heads:   12, headDim: 64, rotary: 16, inner: 1536, states: 16, taps: 4, hidden: 3072, expert: 2048, experts: 8, vocab: 50304,
+		heads:   12, keyHeads: 4, headDim: 64, rotary: 16, inner: 1536, states: 16, taps: 4, hidden: 3072, expert: 2048, experts: 8, vocab: 50304,
 	},
 	{
 		Name: "tiny", Doc: "the tiny presets; squares of 128: seconds",
 		tokens: 64, scanned: 64, prompts: []int{64}, context: 256, width: 128,
 		projections: []projection{{512, 128, "tiny-mamba in", false}, {4, 128, "router", true}, {256, 128, "head", false}},
 		squares:     []int{128},
-		heads:       4, headDim: 32, rotary: 32, inner: 256, states: 16, taps: 4, hidden: 512, expert: 256, experts: 8, vocab: 256,
+		heads:       4, keyHeads: 2, headDim: 32, rotary: 32, inner: 256, states: 16, taps: 4, hidden: 512, expert: 256, experts: 8, vocab: 256,
 	},
 }
 
@@ -134,11 +135,14 @@ func (s Sizes) sequences() (all []KernelCase) {
 
 func (s Sizes) attention(t kernels.Type) (all []KernelCase) {
 	for _, n := range s.prompts {
-		all = append(all, attendCase(n, 0, s.heads, s.headDim, t))
+		all = append(all, attendCase(n, 0, s.heads, s.heads, s.headDim, t))
 	}
-	decode := attendCase(1, s.context, s.heads, s.headDim, t)
-	decode.Cold = true
-	return append(all, decode, rotaryCase(s.tokens, s.heads, s.headDim, s.rotary, t))
+	for _, keys := range []int{s.heads, s.keyHeads} {
+		decode := attendCase(1, s.context, s.heads, keys, s.headDim, t)
+		decode.Cold = true
+		all = append(all, decode)
+	}
+	return append(all, rotaryCase(s.tokens, s.heads, s.headDim, s.rotary, t))
 }
 
 func (s Sizes) rowwise() (all []KernelCase) {

@@ -122,6 +122,10 @@ func (j *attendJob) start(o *kernels.Attend) {
 	j.seqs, j.past, j.headDim, j.scale = o.Seqs, o.Past, o.HeadDim, o.Scale
 	j.heads, j.share = o.Q.Cols/o.HeadDim, o.Q.Cols/o.K.Cols
 	n := j.q.rows / j.seqs
+	if j.wholeRows(n) {
+		j.d.jobs.cached.start(j)
+		return
+	}
 	j.perSeq = blocks(n, queryBlock)
 	j.together = 1
 	if n == 1 && j.share <= queryBlock && j.seqs*j.heads/j.share >= j.d.pool.workers {

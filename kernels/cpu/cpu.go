@@ -204,6 +204,7 @@ type jobs struct {
 	scan       scanJob
 	rotary     rotaryJob
 	attend     attendJob
+	cached     cachedAttention
 	route      routeJob
 	combine    combineJob
 	training   trainingJobs

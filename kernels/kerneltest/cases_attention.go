@@ -74,6 +74,17 @@ func (s *suite) attend() {
 		long := attention{seqs: 1, n: 2, past: 700, length: 710, kvHeads: 1, perKV: 4, dim: 16, v: v}
 		s.cover(fmt.Sprintf("Attend/%v", long), func(b *bench) { b.attend(long) })
 	}
+	for _, a := range decoding() {
+		s.cover(fmt.Sprintf("Attend/%v", a), func(b *bench) { b.attend(a) })
+	}
+}
+
+// decoding are single tokens after many, of which devices make cases of their own.
+func decoding() []attention {
+	return []attention{
+		{seqs: 1, n: 1, past: 263, length: 265, kvHeads: 2, perKV: 1, dim: 16},
+		{seqs: 2, n: 1, past: 255, length: 256, kvHeads: 1, perKV: 3, dim: 16, k: kernels.F16, v: kernels.BF16},
+	}
 }
 
 func (b *bench) attend(a attention) {

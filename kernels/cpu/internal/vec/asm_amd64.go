@@ -17,6 +17,33 @@ func singleAVX512(x *float32, w *float32, k int) float32
 func weightedRowsAVX512(y *float32, p *float32, v *float32, ldv int, n int, blocks int)
 
 //go:noescape
+func scoresOf1AVX512(p *float32, ldp int, x *float32, w *float32, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values1Of1AVX512(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values4Of1AVX512(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func scoresOf2AVX512(p *float32, ldp int, x *float32, w *float32, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values1Of2AVX512(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values4Of2AVX512(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func scoresOf4AVX512(p *float32, ldp int, x *float32, w *float32, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values1Of4AVX512(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values4Of4AVX512(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
 func panelBF16AVX512(c *float32, ldc int, x *float32, ldx int, w *uint16, ldw int, quads int, k int)
 
 //go:noescape
@@ -29,6 +56,33 @@ func singleBF16AVX512(x *float32, w *uint16, k int) float32
 func weightedRowsBF16AVX512(y *float32, p *float32, v *uint16, ldv int, n int, blocks int)
 
 //go:noescape
+func scoresOf1BF16AVX512(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values1Of1BF16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values4Of1BF16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func scoresOf2BF16AVX512(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values1Of2BF16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values4Of2BF16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func scoresOf4BF16AVX512(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values1Of4BF16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values4Of4BF16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
 func panelF16AVX512(c *float32, ldc int, x *float32, ldx int, w *uint16, ldw int, quads int, k int)
 
 //go:noescape
@@ -39,6 +93,33 @@ func singleF16AVX512(x *float32, w *uint16, k int) float32
 
 //go:noescape
 func weightedRowsF16AVX512(y *float32, p *float32, v *uint16, ldv int, n int, blocks int)
+
+//go:noescape
+func scoresOf1F16AVX512(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values1Of1F16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values4Of1F16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func scoresOf2F16AVX512(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values1Of2F16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values4Of2F16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func scoresOf4F16AVX512(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values1Of4F16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values4Of4F16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
 
 //go:noescape
 func widenBF16AVX512(y *float32, x *uint16, n int)
@@ -127,6 +208,24 @@ func singleAVX2(x *float32, w *float32, k int) float32
 func weightedRowsAVX2(y *float32, p *float32, v *float32, ldv int, n int, blocks int)
 
 //go:noescape
+func scoresOf1AVX2(p *float32, ldp int, x *float32, w *float32, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values1Of1AVX2(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values4Of1AVX2(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func scoresOf2AVX2(p *float32, ldp int, x *float32, w *float32, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values1Of2AVX2(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values4Of2AVX2(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
 func panelBF16AVX2(c *float32, ldc int, x *float32, ldx int, w *uint16, ldw int, quads int, k int)
 
 //go:noescape
@@ -139,6 +238,24 @@ func singleBF16AVX2(x *float32, w *uint16, k int) float32
 func weightedRowsBF16AVX2(y *float32, p *float32, v *uint16, ldv int, n int, blocks int)
 
 //go:noescape
+func scoresOf1BF16AVX2(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values1Of1BF16AVX2(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values4Of1BF16AVX2(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func scoresOf2BF16AVX2(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values1Of2BF16AVX2(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values4Of2BF16AVX2(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
 func panelF16AVX2(c *float32, ldc int, x *float32, ldx int, w *uint16, ldw int, quads int, k int)
 
 //go:noescape
@@ -149,6 +266,24 @@ func singleF16AVX2(x *float32, w *uint16, k int) float32
 
 //go:noescape
 func weightedRowsF16AVX2(y *float32, p *float32, v *uint16, ldv int, n int, blocks int)
+
+//go:noescape
+func scoresOf1F16AVX2(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values1Of1F16AVX2(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values4Of1F16AVX2(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func scoresOf2F16AVX2(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values1Of2F16AVX2(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+
+//go:noescape
+func values4Of2F16AVX2(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
 
 //go:noescape
 func widenBF16AVX2(y *float32, x *uint16, n int)

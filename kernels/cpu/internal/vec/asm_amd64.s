@@ -269,16 +269,13 @@ done:
 	VSHUFPS       $0x88, Z7, Z7, Z5
 	VSHUFPS       $0xdd, Z7, Z7, Z6
 	VADDPS        Z6, Z5, Z5
-	VSHUFPS       $0x88, Z7, Z7, Z6
-	VSHUFPS       $0xdd, Z7, Z7, Z7
-	VADDPS        Z7, Z6, Z6
-	VSHUFPS       $0x88, Z6, Z5, Z7
-	VSHUFPS       $0xdd, Z6, Z5, Z5
-	VADDPS        Z5, Z7, Z7
+	VSHUFPS       $0x88, Z5, Z5, Z6
+	VSHUFPS       $0xdd, Z5, Z5, Z5
+	VADDPS        Z5, Z6, Z6
 	MOVL          $0x00001111, AX
 	KMOVW         AX, K1
-	VCOMPRESSPS.Z Z7, K1, Z7
-	VADDPS        X7, X4, X4
+	VCOMPRESSPS.Z Z6, K1, Z6
+	VADDPS        X6, X4, X4
 	TESTQ         CX, CX
 	JNZ           block
 	VMOVSS        X4, (DX)
@@ -342,16 +339,13 @@ done:
 	VSHUFPS       $0x88, Z4, Z4, Z2
 	VSHUFPS       $0xdd, Z4, Z4, Z3
 	VADDPS        Z3, Z2, Z2
-	VSHUFPS       $0x88, Z4, Z4, Z3
-	VSHUFPS       $0xdd, Z4, Z4, Z4
-	VADDPS        Z4, Z3, Z3
-	VSHUFPS       $0x88, Z3, Z2, Z4
-	VSHUFPS       $0xdd, Z3, Z2, Z2
-	VADDPS        Z2, Z4, Z4
+	VSHUFPS       $0x88, Z2, Z2, Z3
+	VSHUFPS       $0xdd, Z2, Z2, Z2
+	VADDPS        Z2, Z3, Z3
 	MOVL          $0x00001111, AX
 	KMOVW         AX, K1
-	VCOMPRESSPS.Z Z4, K1, Z4
-	VADDPS        X4, X1, X1
+	VCOMPRESSPS.Z Z3, K1, Z3
+	VADDPS        X3, X1, X1
 	TESTQ         CX, CX
 	JNZ           block
 	VMOVSS        X1, ret+24(FP)
@@ -425,6 +419,827 @@ onerow:
 	JMP          one
 
 onedone:
+	VZEROUPPER
+	RET
+
+// func scoresOf1AVX512(p *float32, ldp int, x *float32, w *float32, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresOf1AVX512(SB), NOSPLIT, $0-72
+	MOVQ  p+0(FP), CX
+	MOVQ  w+24(FP), DX
+	MOVQ  rows+40(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  BX, R8
+	SHLQ  $0x02, R8
+	LEAQ  (R8)(R8*2), R9
+	MOVQ  steps+64(FP), R11
+	SHLQ  $0x06, R11
+	LEAQ  (R11)(R11*2), AX
+	IMULQ ldw+32(FP), R8
+	IMULQ ldw+32(FP), R9
+	MOVL  $0x00001111, AX
+	KMOVW AX, K1
+
+row:
+	MOVQ x+16(FP), R10
+	MOVQ DX, R12
+	MOVQ CX, R13
+	MOVQ groups+48(FP), R14
+
+group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   steps+64(FP), AX
+
+step:
+	PREFETCHT1    2048(R12)
+	PREFETCHT1    2048(R12)(R8*1)
+	PREFETCHT1    2048(R12)(R8*2)
+	PREFETCHT1    2048(R12)(R9*1)
+	VMOVUPS       (R10), Z4
+	VMOVUPS       (R12), Z5
+	VFMADD231PS   Z5, Z4, Z0
+	VMOVUPS       (R12)(R8*1), Z5
+	VFMADD231PS   Z5, Z4, Z1
+	VMOVUPS       (R12)(R8*2), Z5
+	VFMADD231PS   Z5, Z4, Z2
+	VMOVUPS       (R12)(R9*1), Z5
+	VFMADD231PS   Z5, Z4, Z3
+	ADDQ          $+64, R10
+	ADDQ          $+64, R12
+	DECQ          AX
+	JNZ           step
+	VSHUFF64X2    $0x44, Z1, Z0, Z4
+	VSHUFF64X2    $0xee, Z1, Z0, Z5
+	VADDPS        Z5, Z4, Z4
+	VSHUFF64X2    $0x44, Z3, Z2, Z5
+	VSHUFF64X2    $0xee, Z3, Z2, Z6
+	VADDPS        Z6, Z5, Z5
+	VSHUFF64X2    $0x88, Z5, Z4, Z6
+	VSHUFF64X2    $0xdd, Z5, Z4, Z4
+	VADDPS        Z4, Z6, Z6
+	VSHUFPS       $0x88, Z6, Z6, Z4
+	VSHUFPS       $0xdd, Z6, Z6, Z5
+	VADDPS        Z5, Z4, Z4
+	VSHUFPS       $0x88, Z4, Z4, Z5
+	VSHUFPS       $0xdd, Z4, Z4, Z4
+	VADDPS        Z4, Z5, Z5
+	VCOMPRESSPS.Z Z5, K1, Z4
+	VXORPS        X5, X5, X5
+	VADDPS        X5, X4, X4
+	VMOVSS        X4, (R13)
+	VEXTRACTPS    $0x01, X4, (R13)(SI*1)
+	VEXTRACTPS    $0x02, X4, (R13)(SI*2)
+	VEXTRACTPS    $0x03, X4, (R13)(DI*1)
+	MOVQ          share+56(FP), AX
+	SUBQ          $0x00, AX
+	IMULQ         ldp+8(FP), AX
+	LEAQ          (R13)(AX*4), R13
+	SUBQ          R11, R10
+	MOVQ          share+56(FP), AX
+	IMULQ         steps+64(FP), AX
+	SHLQ          $0x06, AX
+	ADDQ          AX, R10
+	DECQ          R14
+	JNZ           group
+	MOVQ          ldw+32(FP), AX
+	LEAQ          (DX)(AX*4), DX
+	ADDQ          $0x04, CX
+	DECQ          BX
+	JNZ           row
+	VZEROUPPER
+	RET
+
+// func values1Of1AVX512(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values1Of1AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x02, CX
+	LEAQ (CX)(CX*2), AX
+	MOVQ steps+64(FP), BX
+	SHLQ $0x06, BX
+	LEAQ (BX)(BX*2), AX
+	MOVQ p+8(FP), DI
+	MOVQ w+24(FP), R8
+	MOVQ rows+40(FP), R9
+
+row:
+	MOVQ x+0(FP), DX
+	MOVQ R8, AX
+	LEAQ (AX)(CX*8), SI
+	MOVQ DI, R10
+	MOVQ groups+48(FP), R12
+
+group:
+	VBROADCASTSS (R10), Z0
+	MOVQ         share+56(FP), R11
+	SUBQ         $0x00, R11
+	IMULQ        ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	MOVQ         steps+64(FP), R11
+
+step:
+	VMOVUPS     (DX), Z1
+	PREFETCHT1  (SI)
+	VMOVUPS     (AX), Z2
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, (DX)
+	ADDQ        $+64, DX
+	ADDQ        $+64, AX
+	ADDQ        $+64, SI
+	DECQ        R11
+	JNZ         step
+	SUBQ        BX, DX
+	MOVQ        share+56(FP), R11
+	IMULQ       steps+64(FP), R11
+	SHLQ        $0x06, R11
+	ADDQ        R11, DX
+	DECQ        R12
+	JNZ         group
+	LEAQ        (R8)(CX*1), R8
+	ADDQ        $0x04, DI
+	DECQ        R9
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func values4Of1AVX512(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values4Of1AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x02, CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ steps+64(FP), SI
+	SHLQ $0x06, SI
+	LEAQ (SI)(SI*2), AX
+	MOVQ p+8(FP), R8
+	MOVQ w+24(FP), R9
+	MOVQ rows+40(FP), R10
+
+row:
+	MOVQ x+0(FP), BX
+	MOVQ R9, AX
+	LEAQ (AX)(CX*8), DI
+	MOVQ R8, R11
+	MOVQ groups+48(FP), R13
+
+group:
+	VBROADCASTSS (R11), Z0
+	VBROADCASTSS 4(R11), Z1
+	VBROADCASTSS 8(R11), Z2
+	VBROADCASTSS 12(R11), Z3
+	MOVQ         share+56(FP), R12
+	SUBQ         $0x00, R12
+	IMULQ        ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVQ         steps+64(FP), R12
+
+step:
+	VMOVUPS     (BX), Z4
+	PREFETCHT1  (DI)
+	PREFETCHT1  (DI)(CX*1)
+	PREFETCHT1  (DI)(CX*2)
+	PREFETCHT1  (DI)(DX*1)
+	VMOVUPS     (AX), Z5
+	VFMADD231PS Z5, Z0, Z4
+	VMOVUPS     (AX)(CX*1), Z5
+	VFMADD231PS Z5, Z1, Z4
+	VMOVUPS     (AX)(CX*2), Z5
+	VFMADD231PS Z5, Z2, Z4
+	VMOVUPS     (AX)(DX*1), Z5
+	VFMADD231PS Z5, Z3, Z4
+	VMOVUPS     Z4, (BX)
+	ADDQ        $+64, BX
+	ADDQ        $+64, AX
+	ADDQ        $+64, DI
+	DECQ        R12
+	JNZ         step
+	SUBQ        SI, BX
+	MOVQ        share+56(FP), R12
+	IMULQ       steps+64(FP), R12
+	SHLQ        $0x06, R12
+	ADDQ        R12, BX
+	DECQ        R13
+	JNZ         group
+	LEAQ        (R9)(CX*4), R9
+	ADDQ        $0x10, R8
+	DECQ        R10
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func scoresOf2AVX512(p *float32, ldp int, x *float32, w *float32, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresOf2AVX512(SB), NOSPLIT, $0-72
+	MOVQ  p+0(FP), CX
+	MOVQ  w+24(FP), DX
+	MOVQ  rows+40(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  BX, R8
+	SHLQ  $0x02, R8
+	LEAQ  (R8)(R8*2), R9
+	MOVQ  steps+64(FP), R11
+	SHLQ  $0x06, R11
+	LEAQ  (R11)(R11*2), AX
+	IMULQ ldw+32(FP), R8
+	IMULQ ldw+32(FP), R9
+	MOVL  $0x00001111, AX
+	KMOVW AX, K1
+	MOVL  $0x00002222, AX
+	KMOVW AX, K2
+
+row:
+	MOVQ x+16(FP), R10
+	MOVQ DX, R12
+	MOVQ CX, R13
+	MOVQ groups+48(FP), R14
+
+group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   steps+64(FP), AX
+
+step:
+	PREFETCHT1    2048(R12)
+	PREFETCHT1    2048(R12)(R8*1)
+	PREFETCHT1    2048(R12)(R8*2)
+	PREFETCHT1    2048(R12)(R9*1)
+	VMOVUPS       (R10), Z8
+	VMOVUPS       (R10)(R11*1), Z9
+	VMOVUPS       (R12), Z10
+	VFMADD231PS   Z10, Z8, Z0
+	VFMADD231PS   Z10, Z9, Z4
+	VMOVUPS       (R12)(R8*1), Z10
+	VFMADD231PS   Z10, Z8, Z1
+	VFMADD231PS   Z10, Z9, Z5
+	VMOVUPS       (R12)(R8*2), Z10
+	VFMADD231PS   Z10, Z8, Z2
+	VFMADD231PS   Z10, Z9, Z6
+	VMOVUPS       (R12)(R9*1), Z10
+	VFMADD231PS   Z10, Z8, Z3
+	VFMADD231PS   Z10, Z9, Z7
+	ADDQ          $+64, R10
+	ADDQ          $+64, R12
+	DECQ          AX
+	JNZ           step
+	VSHUFF64X2    $0x44, Z1, Z0, Z8
+	VSHUFF64X2    $0xee, Z1, Z0, Z9
+	VADDPS        Z9, Z8, Z8
+	VSHUFF64X2    $0x44, Z3, Z2, Z9
+	VSHUFF64X2    $0xee, Z3, Z2, Z10
+	VADDPS        Z10, Z9, Z9
+	VSHUFF64X2    $0x88, Z9, Z8, Z10
+	VSHUFF64X2    $0xdd, Z9, Z8, Z8
+	VADDPS        Z8, Z10, Z10
+	VSHUFF64X2    $0x44, Z5, Z4, Z8
+	VSHUFF64X2    $0xee, Z5, Z4, Z9
+	VADDPS        Z9, Z8, Z8
+	VSHUFF64X2    $0x44, Z7, Z6, Z9
+	VSHUFF64X2    $0xee, Z7, Z6, Z11
+	VADDPS        Z11, Z9, Z9
+	VSHUFF64X2    $0x88, Z9, Z8, Z11
+	VSHUFF64X2    $0xdd, Z9, Z8, Z8
+	VADDPS        Z8, Z11, Z11
+	VSHUFPS       $0x88, Z11, Z10, Z8
+	VSHUFPS       $0xdd, Z11, Z10, Z9
+	VADDPS        Z9, Z8, Z8
+	VSHUFPS       $0x88, Z8, Z8, Z9
+	VSHUFPS       $0xdd, Z8, Z8, Z8
+	VADDPS        Z8, Z9, Z9
+	VCOMPRESSPS.Z Z9, K1, Z8
+	VXORPS        X10, X10, X10
+	VADDPS        X10, X8, X8
+	VMOVSS        X8, (R13)
+	VEXTRACTPS    $0x01, X8, (R13)(SI*1)
+	VEXTRACTPS    $0x02, X8, (R13)(SI*2)
+	VEXTRACTPS    $0x03, X8, (R13)(DI*1)
+	MOVQ          ldp+8(FP), AX
+	LEAQ          (R13)(AX*4), R13
+	VCOMPRESSPS.Z Z9, K2, Z8
+	VXORPS        X9, X9, X9
+	VADDPS        X9, X8, X8
+	VMOVSS        X8, (R13)
+	VEXTRACTPS    $0x01, X8, (R13)(SI*1)
+	VEXTRACTPS    $0x02, X8, (R13)(SI*2)
+	VEXTRACTPS    $0x03, X8, (R13)(DI*1)
+	MOVQ          share+56(FP), AX
+	SUBQ          $0x01, AX
+	IMULQ         ldp+8(FP), AX
+	LEAQ          (R13)(AX*4), R13
+	SUBQ          R11, R10
+	MOVQ          share+56(FP), AX
+	IMULQ         steps+64(FP), AX
+	SHLQ          $0x06, AX
+	ADDQ          AX, R10
+	DECQ          R14
+	JNZ           group
+	MOVQ          ldw+32(FP), AX
+	LEAQ          (DX)(AX*4), DX
+	ADDQ          $0x04, CX
+	DECQ          BX
+	JNZ           row
+	VZEROUPPER
+	RET
+
+// func values1Of2AVX512(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values1Of2AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x02, CX
+	LEAQ (CX)(CX*2), AX
+	MOVQ steps+64(FP), BX
+	SHLQ $0x06, BX
+	LEAQ (BX)(BX*2), AX
+	MOVQ p+8(FP), DI
+	MOVQ w+24(FP), R8
+	MOVQ rows+40(FP), R9
+
+row:
+	MOVQ x+0(FP), DX
+	MOVQ R8, AX
+	LEAQ (AX)(CX*8), SI
+	MOVQ DI, R10
+	MOVQ groups+48(FP), R12
+
+group:
+	VBROADCASTSS (R10), Z0
+	MOVQ         ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VBROADCASTSS (R10), Z1
+	MOVQ         share+56(FP), R11
+	SUBQ         $0x01, R11
+	IMULQ        ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	MOVQ         steps+64(FP), R11
+
+step:
+	VMOVUPS     (DX), Z2
+	VMOVUPS     (DX)(BX*1), Z3
+	PREFETCHT1  (SI)
+	VMOVUPS     (AX), Z4
+	VFMADD231PS Z4, Z0, Z2
+	VFMADD231PS Z4, Z1, Z3
+	VMOVUPS     Z2, (DX)
+	VMOVUPS     Z3, (DX)(BX*1)
+	ADDQ        $+64, DX
+	ADDQ        $+64, AX
+	ADDQ        $+64, SI
+	DECQ        R11
+	JNZ         step
+	SUBQ        BX, DX
+	MOVQ        share+56(FP), R11
+	IMULQ       steps+64(FP), R11
+	SHLQ        $0x06, R11
+	ADDQ        R11, DX
+	DECQ        R12
+	JNZ         group
+	LEAQ        (R8)(CX*1), R8
+	ADDQ        $0x04, DI
+	DECQ        R9
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func values4Of2AVX512(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values4Of2AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x02, CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ steps+64(FP), SI
+	SHLQ $0x06, SI
+	LEAQ (SI)(SI*2), AX
+	MOVQ p+8(FP), R8
+	MOVQ w+24(FP), R9
+	MOVQ rows+40(FP), R10
+
+row:
+	MOVQ x+0(FP), BX
+	MOVQ R9, AX
+	LEAQ (AX)(CX*8), DI
+	MOVQ R8, R11
+	MOVQ groups+48(FP), R13
+
+group:
+	VBROADCASTSS (R11), Z0
+	VBROADCASTSS 4(R11), Z1
+	VBROADCASTSS 8(R11), Z2
+	VBROADCASTSS 12(R11), Z3
+	MOVQ         ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	VBROADCASTSS (R11), Z4
+	VBROADCASTSS 4(R11), Z5
+	VBROADCASTSS 8(R11), Z6
+	VBROADCASTSS 12(R11), Z7
+	MOVQ         share+56(FP), R12
+	SUBQ         $0x01, R12
+	IMULQ        ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVQ         steps+64(FP), R12
+
+step:
+	VMOVUPS     (BX), Z8
+	VMOVUPS     (BX)(SI*1), Z9
+	PREFETCHT1  (DI)
+	PREFETCHT1  (DI)(CX*1)
+	PREFETCHT1  (DI)(CX*2)
+	PREFETCHT1  (DI)(DX*1)
+	VMOVUPS     (AX), Z10
+	VFMADD231PS Z10, Z0, Z8
+	VFMADD231PS Z10, Z4, Z9
+	VMOVUPS     (AX)(CX*1), Z10
+	VFMADD231PS Z10, Z1, Z8
+	VFMADD231PS Z10, Z5, Z9
+	VMOVUPS     (AX)(CX*2), Z10
+	VFMADD231PS Z10, Z2, Z8
+	VFMADD231PS Z10, Z6, Z9
+	VMOVUPS     (AX)(DX*1), Z10
+	VFMADD231PS Z10, Z3, Z8
+	VFMADD231PS Z10, Z7, Z9
+	VMOVUPS     Z8, (BX)
+	VMOVUPS     Z9, (BX)(SI*1)
+	ADDQ        $+64, BX
+	ADDQ        $+64, AX
+	ADDQ        $+64, DI
+	DECQ        R12
+	JNZ         step
+	SUBQ        SI, BX
+	MOVQ        share+56(FP), R12
+	IMULQ       steps+64(FP), R12
+	SHLQ        $0x06, R12
+	ADDQ        R12, BX
+	DECQ        R13
+	JNZ         group
+	LEAQ        (R9)(CX*4), R9
+	ADDQ        $0x10, R8
+	DECQ        R10
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func scoresOf4AVX512(p *float32, ldp int, x *float32, w *float32, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresOf4AVX512(SB), NOSPLIT, $0-72
+	MOVQ  p+0(FP), CX
+	MOVQ  w+24(FP), DX
+	MOVQ  rows+40(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  BX, R8
+	SHLQ  $0x02, R8
+	LEAQ  (R8)(R8*2), R9
+	MOVQ  steps+64(FP), R11
+	SHLQ  $0x06, R11
+	LEAQ  (R11)(R11*2), R12
+	IMULQ ldw+32(FP), R8
+	IMULQ ldw+32(FP), R9
+	MOVL  $0x00001111, AX
+	KMOVW AX, K1
+	MOVL  $0x00002222, AX
+	KMOVW AX, K2
+	MOVL  $0x00004444, AX
+	KMOVW AX, K3
+	MOVL  $0x00008888, AX
+	KMOVW AX, K4
+
+row:
+	MOVQ x+16(FP), R10
+	MOVQ DX, R13
+	MOVQ CX, R14
+	MOVQ groups+48(FP), R15
+
+group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	MOVQ   steps+64(FP), AX
+
+step:
+	PREFETCHT1    2048(R13)
+	PREFETCHT1    2048(R13)(R8*1)
+	PREFETCHT1    2048(R13)(R8*2)
+	PREFETCHT1    2048(R13)(R9*1)
+	VMOVUPS       (R10), Z16
+	VMOVUPS       (R10)(R11*1), Z17
+	VMOVUPS       (R10)(R11*2), Z18
+	VMOVUPS       (R10)(R12*1), Z19
+	VMOVUPS       (R13), Z20
+	VFMADD231PS   Z20, Z16, Z0
+	VFMADD231PS   Z20, Z17, Z4
+	VFMADD231PS   Z20, Z18, Z8
+	VFMADD231PS   Z20, Z19, Z12
+	VMOVUPS       (R13)(R8*1), Z20
+	VFMADD231PS   Z20, Z16, Z1
+	VFMADD231PS   Z20, Z17, Z5
+	VFMADD231PS   Z20, Z18, Z9
+	VFMADD231PS   Z20, Z19, Z13
+	VMOVUPS       (R13)(R8*2), Z20
+	VFMADD231PS   Z20, Z16, Z2
+	VFMADD231PS   Z20, Z17, Z6
+	VFMADD231PS   Z20, Z18, Z10
+	VFMADD231PS   Z20, Z19, Z14
+	VMOVUPS       (R13)(R9*1), Z20
+	VFMADD231PS   Z20, Z16, Z3
+	VFMADD231PS   Z20, Z17, Z7
+	VFMADD231PS   Z20, Z18, Z11
+	VFMADD231PS   Z20, Z19, Z15
+	ADDQ          $+64, R10
+	ADDQ          $+64, R13
+	DECQ          AX
+	JNZ           step
+	VSHUFF64X2    $0x44, Z1, Z0, Z16
+	VSHUFF64X2    $0xee, Z1, Z0, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFF64X2    $0x44, Z3, Z2, Z17
+	VSHUFF64X2    $0xee, Z3, Z2, Z18
+	VADDPS        Z18, Z17, Z17
+	VSHUFF64X2    $0x88, Z17, Z16, Z18
+	VSHUFF64X2    $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z18, Z18
+	VSHUFF64X2    $0x44, Z5, Z4, Z16
+	VSHUFF64X2    $0xee, Z5, Z4, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFF64X2    $0x44, Z7, Z6, Z17
+	VSHUFF64X2    $0xee, Z7, Z6, Z19
+	VADDPS        Z19, Z17, Z17
+	VSHUFF64X2    $0x88, Z17, Z16, Z19
+	VSHUFF64X2    $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z19, Z19
+	VSHUFF64X2    $0x44, Z9, Z8, Z16
+	VSHUFF64X2    $0xee, Z9, Z8, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFF64X2    $0x44, Z11, Z10, Z17
+	VSHUFF64X2    $0xee, Z11, Z10, Z20
+	VADDPS        Z20, Z17, Z17
+	VSHUFF64X2    $0x88, Z17, Z16, Z20
+	VSHUFF64X2    $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z20, Z20
+	VSHUFF64X2    $0x44, Z13, Z12, Z16
+	VSHUFF64X2    $0xee, Z13, Z12, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFF64X2    $0x44, Z15, Z14, Z17
+	VSHUFF64X2    $0xee, Z15, Z14, Z21
+	VADDPS        Z21, Z17, Z17
+	VSHUFF64X2    $0x88, Z17, Z16, Z21
+	VSHUFF64X2    $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z21, Z21
+	VSHUFPS       $0x88, Z19, Z18, Z16
+	VSHUFPS       $0xdd, Z19, Z18, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFPS       $0x88, Z21, Z20, Z17
+	VSHUFPS       $0xdd, Z21, Z20, Z18
+	VADDPS        Z18, Z17, Z17
+	VSHUFPS       $0x88, Z17, Z16, Z18
+	VSHUFPS       $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z18, Z18
+	VCOMPRESSPS.Z Z18, K1, Z16
+	VXORPS        X17, X17, X17
+	VADDPS        X17, X16, X16
+	VMOVSS        X16, (R14)
+	VEXTRACTPS    $0x01, X16, (R14)(SI*1)
+	VEXTRACTPS    $0x02, X16, (R14)(SI*2)
+	VEXTRACTPS    $0x03, X16, (R14)(DI*1)
+	MOVQ          ldp+8(FP), AX
+	LEAQ          (R14)(AX*4), R14
+	VCOMPRESSPS.Z Z18, K2, Z16
+	VXORPS        X17, X17, X17
+	VADDPS        X17, X16, X16
+	VMOVSS        X16, (R14)
+	VEXTRACTPS    $0x01, X16, (R14)(SI*1)
+	VEXTRACTPS    $0x02, X16, (R14)(SI*2)
+	VEXTRACTPS    $0x03, X16, (R14)(DI*1)
+	MOVQ          ldp+8(FP), AX
+	LEAQ          (R14)(AX*4), R14
+	VCOMPRESSPS.Z Z18, K3, Z16
+	VXORPS        X17, X17, X17
+	VADDPS        X17, X16, X16
+	VMOVSS        X16, (R14)
+	VEXTRACTPS    $0x01, X16, (R14)(SI*1)
+	VEXTRACTPS    $0x02, X16, (R14)(SI*2)
+	VEXTRACTPS    $0x03, X16, (R14)(DI*1)
+	MOVQ          ldp+8(FP), AX
+	LEAQ          (R14)(AX*4), R14
+	VCOMPRESSPS.Z Z18, K4, Z16
+	VXORPS        X17, X17, X17
+	VADDPS        X17, X16, X16
+	VMOVSS        X16, (R14)
+	VEXTRACTPS    $0x01, X16, (R14)(SI*1)
+	VEXTRACTPS    $0x02, X16, (R14)(SI*2)
+	VEXTRACTPS    $0x03, X16, (R14)(DI*1)
+	MOVQ          share+56(FP), AX
+	SUBQ          $0x03, AX
+	IMULQ         ldp+8(FP), AX
+	LEAQ          (R14)(AX*4), R14
+	SUBQ          R11, R10
+	MOVQ          share+56(FP), AX
+	IMULQ         steps+64(FP), AX
+	SHLQ          $0x06, AX
+	ADDQ          AX, R10
+	DECQ          R15
+	JNZ           group
+	MOVQ          ldw+32(FP), AX
+	LEAQ          (DX)(AX*4), DX
+	ADDQ          $0x04, CX
+	DECQ          BX
+	JNZ           row
+	VZEROUPPER
+	RET
+
+// func values1Of4AVX512(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values1Of4AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x02, CX
+	LEAQ (CX)(CX*2), AX
+	MOVQ steps+64(FP), BX
+	SHLQ $0x06, BX
+	LEAQ (BX)(BX*2), SI
+	MOVQ p+8(FP), R8
+	MOVQ w+24(FP), R9
+	MOVQ rows+40(FP), R10
+
+row:
+	MOVQ x+0(FP), DX
+	MOVQ R9, AX
+	LEAQ (AX)(CX*8), DI
+	MOVQ R8, R11
+	MOVQ groups+48(FP), R13
+
+group:
+	VBROADCASTSS (R11), Z0
+	MOVQ         ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	VBROADCASTSS (R11), Z1
+	MOVQ         ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	VBROADCASTSS (R11), Z2
+	MOVQ         ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	VBROADCASTSS (R11), Z3
+	MOVQ         share+56(FP), R12
+	SUBQ         $0x03, R12
+	IMULQ        ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVQ         steps+64(FP), R12
+
+step:
+	VMOVUPS     (DX), Z4
+	VMOVUPS     (DX)(BX*1), Z5
+	VMOVUPS     (DX)(BX*2), Z6
+	VMOVUPS     (DX)(SI*1), Z7
+	PREFETCHT1  (DI)
+	VMOVUPS     (AX), Z8
+	VFMADD231PS Z8, Z0, Z4
+	VFMADD231PS Z8, Z1, Z5
+	VFMADD231PS Z8, Z2, Z6
+	VFMADD231PS Z8, Z3, Z7
+	VMOVUPS     Z4, (DX)
+	VMOVUPS     Z5, (DX)(BX*1)
+	VMOVUPS     Z6, (DX)(BX*2)
+	VMOVUPS     Z7, (DX)(SI*1)
+	ADDQ        $+64, DX
+	ADDQ        $+64, AX
+	ADDQ        $+64, DI
+	DECQ        R12
+	JNZ         step
+	SUBQ        BX, DX
+	MOVQ        share+56(FP), R12
+	IMULQ       steps+64(FP), R12
+	SHLQ        $0x06, R12
+	ADDQ        R12, DX
+	DECQ        R13
+	JNZ         group
+	LEAQ        (R9)(CX*1), R9
+	ADDQ        $0x04, R8
+	DECQ        R10
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func values4Of4AVX512(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values4Of4AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x02, CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ steps+64(FP), SI
+	SHLQ $0x06, SI
+	LEAQ (SI)(SI*2), DI
+	MOVQ p+8(FP), R9
+	MOVQ w+24(FP), R10
+	MOVQ rows+40(FP), R11
+
+row:
+	MOVQ x+0(FP), BX
+	MOVQ R10, AX
+	LEAQ (AX)(CX*8), R8
+	MOVQ R9, R12
+	MOVQ groups+48(FP), R14
+
+group:
+	VBROADCASTSS (R12), Z0
+	VBROADCASTSS 4(R12), Z1
+	VBROADCASTSS 8(R12), Z2
+	VBROADCASTSS 12(R12), Z3
+	MOVQ         ldp+16(FP), R13
+	LEAQ         (R12)(R13*4), R12
+	VBROADCASTSS (R12), Z4
+	VBROADCASTSS 4(R12), Z5
+	VBROADCASTSS 8(R12), Z6
+	VBROADCASTSS 12(R12), Z7
+	MOVQ         ldp+16(FP), R13
+	LEAQ         (R12)(R13*4), R12
+	VBROADCASTSS (R12), Z8
+	VBROADCASTSS 4(R12), Z9
+	VBROADCASTSS 8(R12), Z10
+	VBROADCASTSS 12(R12), Z11
+	MOVQ         ldp+16(FP), R13
+	LEAQ         (R12)(R13*4), R12
+	VBROADCASTSS (R12), Z12
+	VBROADCASTSS 4(R12), Z13
+	VBROADCASTSS 8(R12), Z14
+	VBROADCASTSS 12(R12), Z15
+	MOVQ         share+56(FP), R13
+	SUBQ         $0x03, R13
+	IMULQ        ldp+16(FP), R13
+	LEAQ         (R12)(R13*4), R12
+	MOVQ         steps+64(FP), R13
+
+step:
+	VMOVUPS     (BX), Z16
+	VMOVUPS     (BX)(SI*1), Z17
+	VMOVUPS     (BX)(SI*2), Z18
+	VMOVUPS     (BX)(DI*1), Z19
+	PREFETCHT1  (R8)
+	PREFETCHT1  (R8)(CX*1)
+	PREFETCHT1  (R8)(CX*2)
+	PREFETCHT1  (R8)(DX*1)
+	VMOVUPS     (AX), Z20
+	VFMADD231PS Z20, Z0, Z16
+	VFMADD231PS Z20, Z4, Z17
+	VFMADD231PS Z20, Z8, Z18
+	VFMADD231PS Z20, Z12, Z19
+	VMOVUPS     (AX)(CX*1), Z20
+	VFMADD231PS Z20, Z1, Z16
+	VFMADD231PS Z20, Z5, Z17
+	VFMADD231PS Z20, Z9, Z18
+	VFMADD231PS Z20, Z13, Z19
+	VMOVUPS     (AX)(CX*2), Z20
+	VFMADD231PS Z20, Z2, Z16
+	VFMADD231PS Z20, Z6, Z17
+	VFMADD231PS Z20, Z10, Z18
+	VFMADD231PS Z20, Z14, Z19
+	VMOVUPS     (AX)(DX*1), Z20
+	VFMADD231PS Z20, Z3, Z16
+	VFMADD231PS Z20, Z7, Z17
+	VFMADD231PS Z20, Z11, Z18
+	VFMADD231PS Z20, Z15, Z19
+	VMOVUPS     Z16, (BX)
+	VMOVUPS     Z17, (BX)(SI*1)
+	VMOVUPS     Z18, (BX)(SI*2)
+	VMOVUPS     Z19, (BX)(DI*1)
+	ADDQ        $+64, BX
+	ADDQ        $+64, AX
+	ADDQ        $+64, R8
+	DECQ        R13
+	JNZ         step
+	SUBQ        SI, BX
+	MOVQ        share+56(FP), R13
+	IMULQ       steps+64(FP), R13
+	SHLQ        $0x06, R13
+	ADDQ        R13, BX
+	DECQ        R14
+	JNZ         group
+	LEAQ        (R10)(CX*4), R10
+	ADDQ        $0x10, R9
+	DECQ        R11
+	JNZ         row
 	VZEROUPPER
 	RET
 
@@ -709,16 +1524,13 @@ done:
 	VSHUFPS       $0x88, Z7, Z7, Z5
 	VSHUFPS       $0xdd, Z7, Z7, Z6
 	VADDPS        Z6, Z5, Z5
-	VSHUFPS       $0x88, Z7, Z7, Z6
-	VSHUFPS       $0xdd, Z7, Z7, Z7
-	VADDPS        Z7, Z6, Z6
-	VSHUFPS       $0x88, Z6, Z5, Z7
-	VSHUFPS       $0xdd, Z6, Z5, Z5
-	VADDPS        Z5, Z7, Z7
+	VSHUFPS       $0x88, Z5, Z5, Z6
+	VSHUFPS       $0xdd, Z5, Z5, Z5
+	VADDPS        Z5, Z6, Z6
 	MOVL          $0x00001111, AX
 	KMOVW         AX, K1
-	VCOMPRESSPS.Z Z7, K1, Z7
-	VADDPS        X7, X4, X4
+	VCOMPRESSPS.Z Z6, K1, Z6
+	VADDPS        X6, X4, X4
 	TESTQ         CX, CX
 	JNZ           block
 	VMOVSS        X4, (DX)
@@ -784,16 +1596,13 @@ done:
 	VSHUFPS       $0x88, Z4, Z4, Z2
 	VSHUFPS       $0xdd, Z4, Z4, Z3
 	VADDPS        Z3, Z2, Z2
-	VSHUFPS       $0x88, Z4, Z4, Z3
-	VSHUFPS       $0xdd, Z4, Z4, Z4
-	VADDPS        Z4, Z3, Z3
-	VSHUFPS       $0x88, Z3, Z2, Z4
-	VSHUFPS       $0xdd, Z3, Z2, Z2
-	VADDPS        Z2, Z4, Z4
+	VSHUFPS       $0x88, Z2, Z2, Z3
+	VSHUFPS       $0xdd, Z2, Z2, Z2
+	VADDPS        Z2, Z3, Z3
 	MOVL          $0x00001111, AX
 	KMOVW         AX, K1
-	VCOMPRESSPS.Z Z4, K1, Z4
-	VADDPS        X4, X1, X1
+	VCOMPRESSPS.Z Z3, K1, Z3
+	VADDPS        X3, X1, X1
 	TESTQ         CX, CX
 	JNZ           block
 	VMOVSS        X1, ret+24(FP)
@@ -876,6 +1685,890 @@ onerow:
 	JMP          one
 
 onedone:
+	VZEROUPPER
+	RET
+
+// func scoresOf1BF16AVX512(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresOf1BF16AVX512(SB), NOSPLIT, $0-72
+	MOVQ  p+0(FP), CX
+	MOVQ  w+24(FP), DX
+	MOVQ  rows+40(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  BX, R8
+	SHLQ  $0x01, R8
+	LEAQ  (R8)(R8*2), R9
+	MOVQ  steps+64(FP), R11
+	SHLQ  $0x06, R11
+	LEAQ  (R11)(R11*2), AX
+	IMULQ ldw+32(FP), R8
+	IMULQ ldw+32(FP), R9
+	MOVL  $0x00001111, AX
+	KMOVW AX, K1
+
+row:
+	MOVQ x+16(FP), R10
+	MOVQ DX, R12
+	MOVQ CX, R13
+	MOVQ groups+48(FP), R14
+
+group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   steps+64(FP), AX
+
+step:
+	TESTQ      $+1, AX
+	JNZ        sameline
+	PREFETCHT1 2048(R12)
+	PREFETCHT1 2048(R12)(R8*1)
+	PREFETCHT1 2048(R12)(R8*2)
+	PREFETCHT1 2048(R12)(R9*1)
+
+sameline:
+	VMOVUPS       (R10), Z4
+	VPMOVZXWD     (R12), Z5
+	VPSLLD        $0x10, Z5, Z5
+	VFMADD231PS   Z5, Z4, Z0
+	VPMOVZXWD     (R12)(R8*1), Z5
+	VPSLLD        $0x10, Z5, Z5
+	VFMADD231PS   Z5, Z4, Z1
+	VPMOVZXWD     (R12)(R8*2), Z5
+	VPSLLD        $0x10, Z5, Z5
+	VFMADD231PS   Z5, Z4, Z2
+	VPMOVZXWD     (R12)(R9*1), Z5
+	VPSLLD        $0x10, Z5, Z5
+	VFMADD231PS   Z5, Z4, Z3
+	ADDQ          $+64, R10
+	ADDQ          $+32, R12
+	DECQ          AX
+	JNZ           step
+	VSHUFF64X2    $0x44, Z1, Z0, Z4
+	VSHUFF64X2    $0xee, Z1, Z0, Z5
+	VADDPS        Z5, Z4, Z4
+	VSHUFF64X2    $0x44, Z3, Z2, Z5
+	VSHUFF64X2    $0xee, Z3, Z2, Z6
+	VADDPS        Z6, Z5, Z5
+	VSHUFF64X2    $0x88, Z5, Z4, Z6
+	VSHUFF64X2    $0xdd, Z5, Z4, Z4
+	VADDPS        Z4, Z6, Z6
+	VSHUFPS       $0x88, Z6, Z6, Z4
+	VSHUFPS       $0xdd, Z6, Z6, Z5
+	VADDPS        Z5, Z4, Z4
+	VSHUFPS       $0x88, Z4, Z4, Z5
+	VSHUFPS       $0xdd, Z4, Z4, Z4
+	VADDPS        Z4, Z5, Z5
+	VCOMPRESSPS.Z Z5, K1, Z4
+	VXORPS        X5, X5, X5
+	VADDPS        X5, X4, X4
+	VMOVSS        X4, (R13)
+	VEXTRACTPS    $0x01, X4, (R13)(SI*1)
+	VEXTRACTPS    $0x02, X4, (R13)(SI*2)
+	VEXTRACTPS    $0x03, X4, (R13)(DI*1)
+	MOVQ          share+56(FP), AX
+	SUBQ          $0x00, AX
+	IMULQ         ldp+8(FP), AX
+	LEAQ          (R13)(AX*4), R13
+	SUBQ          R11, R10
+	MOVQ          share+56(FP), AX
+	IMULQ         steps+64(FP), AX
+	SHLQ          $0x06, AX
+	ADDQ          AX, R10
+	DECQ          R14
+	JNZ           group
+	MOVQ          ldw+32(FP), AX
+	LEAQ          (DX)(AX*2), DX
+	ADDQ          $0x04, CX
+	DECQ          BX
+	JNZ           row
+	VZEROUPPER
+	RET
+
+// func values1Of1BF16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values1Of1BF16AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), AX
+	MOVQ steps+64(FP), BX
+	SHLQ $0x06, BX
+	LEAQ (BX)(BX*2), AX
+	MOVQ p+8(FP), DI
+	MOVQ w+24(FP), R8
+	MOVQ rows+40(FP), R9
+
+row:
+	MOVQ x+0(FP), DX
+	MOVQ R8, AX
+	LEAQ (AX)(CX*8), SI
+	MOVQ DI, R10
+	MOVQ groups+48(FP), R12
+
+group:
+	VBROADCASTSS (R10), Z0
+	MOVQ         share+56(FP), R11
+	SUBQ         $0x00, R11
+	IMULQ        ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	MOVQ         steps+64(FP), R11
+
+step:
+	VMOVUPS    (DX), Z1
+	TESTQ      $+1, R11
+	JNZ        sameline
+	PREFETCHT1 (SI)
+
+sameline:
+	VPMOVZXWD   (AX), Z2
+	VPSLLD      $0x10, Z2, Z2
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, (DX)
+	ADDQ        $+64, DX
+	ADDQ        $+32, AX
+	ADDQ        $+32, SI
+	DECQ        R11
+	JNZ         step
+	SUBQ        BX, DX
+	MOVQ        share+56(FP), R11
+	IMULQ       steps+64(FP), R11
+	SHLQ        $0x06, R11
+	ADDQ        R11, DX
+	DECQ        R12
+	JNZ         group
+	LEAQ        (R8)(CX*1), R8
+	ADDQ        $0x04, DI
+	DECQ        R9
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func values4Of1BF16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values4Of1BF16AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ steps+64(FP), SI
+	SHLQ $0x06, SI
+	LEAQ (SI)(SI*2), AX
+	MOVQ p+8(FP), R8
+	MOVQ w+24(FP), R9
+	MOVQ rows+40(FP), R10
+
+row:
+	MOVQ x+0(FP), BX
+	MOVQ R9, AX
+	LEAQ (AX)(CX*8), DI
+	MOVQ R8, R11
+	MOVQ groups+48(FP), R13
+
+group:
+	VBROADCASTSS (R11), Z0
+	VBROADCASTSS 4(R11), Z1
+	VBROADCASTSS 8(R11), Z2
+	VBROADCASTSS 12(R11), Z3
+	MOVQ         share+56(FP), R12
+	SUBQ         $0x00, R12
+	IMULQ        ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVQ         steps+64(FP), R12
+
+step:
+	VMOVUPS    (BX), Z4
+	TESTQ      $+1, R12
+	JNZ        sameline
+	PREFETCHT1 (DI)
+	PREFETCHT1 (DI)(CX*1)
+	PREFETCHT1 (DI)(CX*2)
+	PREFETCHT1 (DI)(DX*1)
+
+sameline:
+	VPMOVZXWD   (AX), Z5
+	VPSLLD      $0x10, Z5, Z5
+	VFMADD231PS Z5, Z0, Z4
+	VPMOVZXWD   (AX)(CX*1), Z5
+	VPSLLD      $0x10, Z5, Z5
+	VFMADD231PS Z5, Z1, Z4
+	VPMOVZXWD   (AX)(CX*2), Z5
+	VPSLLD      $0x10, Z5, Z5
+	VFMADD231PS Z5, Z2, Z4
+	VPMOVZXWD   (AX)(DX*1), Z5
+	VPSLLD      $0x10, Z5, Z5
+	VFMADD231PS Z5, Z3, Z4
+	VMOVUPS     Z4, (BX)
+	ADDQ        $+64, BX
+	ADDQ        $+32, AX
+	ADDQ        $+32, DI
+	DECQ        R12
+	JNZ         step
+	SUBQ        SI, BX
+	MOVQ        share+56(FP), R12
+	IMULQ       steps+64(FP), R12
+	SHLQ        $0x06, R12
+	ADDQ        R12, BX
+	DECQ        R13
+	JNZ         group
+	LEAQ        (R9)(CX*4), R9
+	ADDQ        $0x10, R8
+	DECQ        R10
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func scoresOf2BF16AVX512(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresOf2BF16AVX512(SB), NOSPLIT, $0-72
+	MOVQ  p+0(FP), CX
+	MOVQ  w+24(FP), DX
+	MOVQ  rows+40(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  BX, R8
+	SHLQ  $0x01, R8
+	LEAQ  (R8)(R8*2), R9
+	MOVQ  steps+64(FP), R11
+	SHLQ  $0x06, R11
+	LEAQ  (R11)(R11*2), AX
+	IMULQ ldw+32(FP), R8
+	IMULQ ldw+32(FP), R9
+	MOVL  $0x00001111, AX
+	KMOVW AX, K1
+	MOVL  $0x00002222, AX
+	KMOVW AX, K2
+
+row:
+	MOVQ x+16(FP), R10
+	MOVQ DX, R12
+	MOVQ CX, R13
+	MOVQ groups+48(FP), R14
+
+group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   steps+64(FP), AX
+
+step:
+	TESTQ      $+1, AX
+	JNZ        sameline
+	PREFETCHT1 2048(R12)
+	PREFETCHT1 2048(R12)(R8*1)
+	PREFETCHT1 2048(R12)(R8*2)
+	PREFETCHT1 2048(R12)(R9*1)
+
+sameline:
+	VMOVUPS       (R10), Z8
+	VMOVUPS       (R10)(R11*1), Z9
+	VPMOVZXWD     (R12), Z10
+	VPSLLD        $0x10, Z10, Z10
+	VFMADD231PS   Z10, Z8, Z0
+	VFMADD231PS   Z10, Z9, Z4
+	VPMOVZXWD     (R12)(R8*1), Z10
+	VPSLLD        $0x10, Z10, Z10
+	VFMADD231PS   Z10, Z8, Z1
+	VFMADD231PS   Z10, Z9, Z5
+	VPMOVZXWD     (R12)(R8*2), Z10
+	VPSLLD        $0x10, Z10, Z10
+	VFMADD231PS   Z10, Z8, Z2
+	VFMADD231PS   Z10, Z9, Z6
+	VPMOVZXWD     (R12)(R9*1), Z10
+	VPSLLD        $0x10, Z10, Z10
+	VFMADD231PS   Z10, Z8, Z3
+	VFMADD231PS   Z10, Z9, Z7
+	ADDQ          $+64, R10
+	ADDQ          $+32, R12
+	DECQ          AX
+	JNZ           step
+	VSHUFF64X2    $0x44, Z1, Z0, Z8
+	VSHUFF64X2    $0xee, Z1, Z0, Z9
+	VADDPS        Z9, Z8, Z8
+	VSHUFF64X2    $0x44, Z3, Z2, Z9
+	VSHUFF64X2    $0xee, Z3, Z2, Z10
+	VADDPS        Z10, Z9, Z9
+	VSHUFF64X2    $0x88, Z9, Z8, Z10
+	VSHUFF64X2    $0xdd, Z9, Z8, Z8
+	VADDPS        Z8, Z10, Z10
+	VSHUFF64X2    $0x44, Z5, Z4, Z8
+	VSHUFF64X2    $0xee, Z5, Z4, Z9
+	VADDPS        Z9, Z8, Z8
+	VSHUFF64X2    $0x44, Z7, Z6, Z9
+	VSHUFF64X2    $0xee, Z7, Z6, Z11
+	VADDPS        Z11, Z9, Z9
+	VSHUFF64X2    $0x88, Z9, Z8, Z11
+	VSHUFF64X2    $0xdd, Z9, Z8, Z8
+	VADDPS        Z8, Z11, Z11
+	VSHUFPS       $0x88, Z11, Z10, Z8
+	VSHUFPS       $0xdd, Z11, Z10, Z9
+	VADDPS        Z9, Z8, Z8
+	VSHUFPS       $0x88, Z8, Z8, Z9
+	VSHUFPS       $0xdd, Z8, Z8, Z8
+	VADDPS        Z8, Z9, Z9
+	VCOMPRESSPS.Z Z9, K1, Z8
+	VXORPS        X10, X10, X10
+	VADDPS        X10, X8, X8
+	VMOVSS        X8, (R13)
+	VEXTRACTPS    $0x01, X8, (R13)(SI*1)
+	VEXTRACTPS    $0x02, X8, (R13)(SI*2)
+	VEXTRACTPS    $0x03, X8, (R13)(DI*1)
+	MOVQ          ldp+8(FP), AX
+	LEAQ          (R13)(AX*4), R13
+	VCOMPRESSPS.Z Z9, K2, Z8
+	VXORPS        X9, X9, X9
+	VADDPS        X9, X8, X8
+	VMOVSS        X8, (R13)
+	VEXTRACTPS    $0x01, X8, (R13)(SI*1)
+	VEXTRACTPS    $0x02, X8, (R13)(SI*2)
+	VEXTRACTPS    $0x03, X8, (R13)(DI*1)
+	MOVQ          share+56(FP), AX
+	SUBQ          $0x01, AX
+	IMULQ         ldp+8(FP), AX
+	LEAQ          (R13)(AX*4), R13
+	SUBQ          R11, R10
+	MOVQ          share+56(FP), AX
+	IMULQ         steps+64(FP), AX
+	SHLQ          $0x06, AX
+	ADDQ          AX, R10
+	DECQ          R14
+	JNZ           group
+	MOVQ          ldw+32(FP), AX
+	LEAQ          (DX)(AX*2), DX
+	ADDQ          $0x04, CX
+	DECQ          BX
+	JNZ           row
+	VZEROUPPER
+	RET
+
+// func values1Of2BF16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values1Of2BF16AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), AX
+	MOVQ steps+64(FP), BX
+	SHLQ $0x06, BX
+	LEAQ (BX)(BX*2), AX
+	MOVQ p+8(FP), DI
+	MOVQ w+24(FP), R8
+	MOVQ rows+40(FP), R9
+
+row:
+	MOVQ x+0(FP), DX
+	MOVQ R8, AX
+	LEAQ (AX)(CX*8), SI
+	MOVQ DI, R10
+	MOVQ groups+48(FP), R12
+
+group:
+	VBROADCASTSS (R10), Z0
+	MOVQ         ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VBROADCASTSS (R10), Z1
+	MOVQ         share+56(FP), R11
+	SUBQ         $0x01, R11
+	IMULQ        ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	MOVQ         steps+64(FP), R11
+
+step:
+	VMOVUPS    (DX), Z2
+	VMOVUPS    (DX)(BX*1), Z3
+	TESTQ      $+1, R11
+	JNZ        sameline
+	PREFETCHT1 (SI)
+
+sameline:
+	VPMOVZXWD   (AX), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VFMADD231PS Z4, Z0, Z2
+	VFMADD231PS Z4, Z1, Z3
+	VMOVUPS     Z2, (DX)
+	VMOVUPS     Z3, (DX)(BX*1)
+	ADDQ        $+64, DX
+	ADDQ        $+32, AX
+	ADDQ        $+32, SI
+	DECQ        R11
+	JNZ         step
+	SUBQ        BX, DX
+	MOVQ        share+56(FP), R11
+	IMULQ       steps+64(FP), R11
+	SHLQ        $0x06, R11
+	ADDQ        R11, DX
+	DECQ        R12
+	JNZ         group
+	LEAQ        (R8)(CX*1), R8
+	ADDQ        $0x04, DI
+	DECQ        R9
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func values4Of2BF16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values4Of2BF16AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ steps+64(FP), SI
+	SHLQ $0x06, SI
+	LEAQ (SI)(SI*2), AX
+	MOVQ p+8(FP), R8
+	MOVQ w+24(FP), R9
+	MOVQ rows+40(FP), R10
+
+row:
+	MOVQ x+0(FP), BX
+	MOVQ R9, AX
+	LEAQ (AX)(CX*8), DI
+	MOVQ R8, R11
+	MOVQ groups+48(FP), R13
+
+group:
+	VBROADCASTSS (R11), Z0
+	VBROADCASTSS 4(R11), Z1
+	VBROADCASTSS 8(R11), Z2
+	VBROADCASTSS 12(R11), Z3
+	MOVQ         ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	VBROADCASTSS (R11), Z4
+	VBROADCASTSS 4(R11), Z5
+	VBROADCASTSS 8(R11), Z6
+	VBROADCASTSS 12(R11), Z7
+	MOVQ         share+56(FP), R12
+	SUBQ         $0x01, R12
+	IMULQ        ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVQ         steps+64(FP), R12
+
+step:
+	VMOVUPS    (BX), Z8
+	VMOVUPS    (BX)(SI*1), Z9
+	TESTQ      $+1, R12
+	JNZ        sameline
+	PREFETCHT1 (DI)
+	PREFETCHT1 (DI)(CX*1)
+	PREFETCHT1 (DI)(CX*2)
+	PREFETCHT1 (DI)(DX*1)
+
+sameline:
+	VPMOVZXWD   (AX), Z10
+	VPSLLD      $0x10, Z10, Z10
+	VFMADD231PS Z10, Z0, Z8
+	VFMADD231PS Z10, Z4, Z9
+	VPMOVZXWD   (AX)(CX*1), Z10
+	VPSLLD      $0x10, Z10, Z10
+	VFMADD231PS Z10, Z1, Z8
+	VFMADD231PS Z10, Z5, Z9
+	VPMOVZXWD   (AX)(CX*2), Z10
+	VPSLLD      $0x10, Z10, Z10
+	VFMADD231PS Z10, Z2, Z8
+	VFMADD231PS Z10, Z6, Z9
+	VPMOVZXWD   (AX)(DX*1), Z10
+	VPSLLD      $0x10, Z10, Z10
+	VFMADD231PS Z10, Z3, Z8
+	VFMADD231PS Z10, Z7, Z9
+	VMOVUPS     Z8, (BX)
+	VMOVUPS     Z9, (BX)(SI*1)
+	ADDQ        $+64, BX
+	ADDQ        $+32, AX
+	ADDQ        $+32, DI
+	DECQ        R12
+	JNZ         step
+	SUBQ        SI, BX
+	MOVQ        share+56(FP), R12
+	IMULQ       steps+64(FP), R12
+	SHLQ        $0x06, R12
+	ADDQ        R12, BX
+	DECQ        R13
+	JNZ         group
+	LEAQ        (R9)(CX*4), R9
+	ADDQ        $0x10, R8
+	DECQ        R10
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func scoresOf4BF16AVX512(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresOf4BF16AVX512(SB), NOSPLIT, $0-72
+	MOVQ  p+0(FP), CX
+	MOVQ  w+24(FP), DX
+	MOVQ  rows+40(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  BX, R8
+	SHLQ  $0x01, R8
+	LEAQ  (R8)(R8*2), R9
+	MOVQ  steps+64(FP), R11
+	SHLQ  $0x06, R11
+	LEAQ  (R11)(R11*2), R12
+	IMULQ ldw+32(FP), R8
+	IMULQ ldw+32(FP), R9
+	MOVL  $0x00001111, AX
+	KMOVW AX, K1
+	MOVL  $0x00002222, AX
+	KMOVW AX, K2
+	MOVL  $0x00004444, AX
+	KMOVW AX, K3
+	MOVL  $0x00008888, AX
+	KMOVW AX, K4
+
+row:
+	MOVQ x+16(FP), R10
+	MOVQ DX, R13
+	MOVQ CX, R14
+	MOVQ groups+48(FP), R15
+
+group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	MOVQ   steps+64(FP), AX
+
+step:
+	TESTQ      $+1, AX
+	JNZ        sameline
+	PREFETCHT1 2048(R13)
+	PREFETCHT1 2048(R13)(R8*1)
+	PREFETCHT1 2048(R13)(R8*2)
+	PREFETCHT1 2048(R13)(R9*1)
+
+sameline:
+	VMOVUPS       (R10), Z16
+	VMOVUPS       (R10)(R11*1), Z17
+	VMOVUPS       (R10)(R11*2), Z18
+	VMOVUPS       (R10)(R12*1), Z19
+	VPMOVZXWD     (R13), Z20
+	VPSLLD        $0x10, Z20, Z20
+	VFMADD231PS   Z20, Z16, Z0
+	VFMADD231PS   Z20, Z17, Z4
+	VFMADD231PS   Z20, Z18, Z8
+	VFMADD231PS   Z20, Z19, Z12
+	VPMOVZXWD     (R13)(R8*1), Z20
+	VPSLLD        $0x10, Z20, Z20
+	VFMADD231PS   Z20, Z16, Z1
+	VFMADD231PS   Z20, Z17, Z5
+	VFMADD231PS   Z20, Z18, Z9
+	VFMADD231PS   Z20, Z19, Z13
+	VPMOVZXWD     (R13)(R8*2), Z20
+	VPSLLD        $0x10, Z20, Z20
+	VFMADD231PS   Z20, Z16, Z2
+	VFMADD231PS   Z20, Z17, Z6
+	VFMADD231PS   Z20, Z18, Z10
+	VFMADD231PS   Z20, Z19, Z14
+	VPMOVZXWD     (R13)(R9*1), Z20
+	VPSLLD        $0x10, Z20, Z20
+	VFMADD231PS   Z20, Z16, Z3
+	VFMADD231PS   Z20, Z17, Z7
+	VFMADD231PS   Z20, Z18, Z11
+	VFMADD231PS   Z20, Z19, Z15
+	ADDQ          $+64, R10
+	ADDQ          $+32, R13
+	DECQ          AX
+	JNZ           step
+	VSHUFF64X2    $0x44, Z1, Z0, Z16
+	VSHUFF64X2    $0xee, Z1, Z0, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFF64X2    $0x44, Z3, Z2, Z17
+	VSHUFF64X2    $0xee, Z3, Z2, Z18
+	VADDPS        Z18, Z17, Z17
+	VSHUFF64X2    $0x88, Z17, Z16, Z18
+	VSHUFF64X2    $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z18, Z18
+	VSHUFF64X2    $0x44, Z5, Z4, Z16
+	VSHUFF64X2    $0xee, Z5, Z4, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFF64X2    $0x44, Z7, Z6, Z17
+	VSHUFF64X2    $0xee, Z7, Z6, Z19
+	VADDPS        Z19, Z17, Z17
+	VSHUFF64X2    $0x88, Z17, Z16, Z19
+	VSHUFF64X2    $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z19, Z19
+	VSHUFF64X2    $0x44, Z9, Z8, Z16
+	VSHUFF64X2    $0xee, Z9, Z8, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFF64X2    $0x44, Z11, Z10, Z17
+	VSHUFF64X2    $0xee, Z11, Z10, Z20
+	VADDPS        Z20, Z17, Z17
+	VSHUFF64X2    $0x88, Z17, Z16, Z20
+	VSHUFF64X2    $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z20, Z20
+	VSHUFF64X2    $0x44, Z13, Z12, Z16
+	VSHUFF64X2    $0xee, Z13, Z12, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFF64X2    $0x44, Z15, Z14, Z17
+	VSHUFF64X2    $0xee, Z15, Z14, Z21
+	VADDPS        Z21, Z17, Z17
+	VSHUFF64X2    $0x88, Z17, Z16, Z21
+	VSHUFF64X2    $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z21, Z21
+	VSHUFPS       $0x88, Z19, Z18, Z16
+	VSHUFPS       $0xdd, Z19, Z18, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFPS       $0x88, Z21, Z20, Z17
+	VSHUFPS       $0xdd, Z21, Z20, Z18
+	VADDPS        Z18, Z17, Z17
+	VSHUFPS       $0x88, Z17, Z16, Z18
+	VSHUFPS       $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z18, Z18
+	VCOMPRESSPS.Z Z18, K1, Z16
+	VXORPS        X17, X17, X17
+	VADDPS        X17, X16, X16
+	VMOVSS        X16, (R14)
+	VEXTRACTPS    $0x01, X16, (R14)(SI*1)
+	VEXTRACTPS    $0x02, X16, (R14)(SI*2)
+	VEXTRACTPS    $0x03, X16, (R14)(DI*1)
+	MOVQ          ldp+8(FP), AX
+	LEAQ          (R14)(AX*4), R14
+	VCOMPRESSPS.Z Z18, K2, Z16
+	VXORPS        X17, X17, X17
+	VADDPS        X17, X16, X16
+	VMOVSS        X16, (R14)
+	VEXTRACTPS    $0x01, X16, (R14)(SI*1)
+	VEXTRACTPS    $0x02, X16, (R14)(SI*2)
+	VEXTRACTPS    $0x03, X16, (R14)(DI*1)
+	MOVQ          ldp+8(FP), AX
+	LEAQ          (R14)(AX*4), R14
+	VCOMPRESSPS.Z Z18, K3, Z16
+	VXORPS        X17, X17, X17
+	VADDPS        X17, X16, X16
+	VMOVSS        X16, (R14)
+	VEXTRACTPS    $0x01, X16, (R14)(SI*1)
+	VEXTRACTPS    $0x02, X16, (R14)(SI*2)
+	VEXTRACTPS    $0x03, X16, (R14)(DI*1)
+	MOVQ          ldp+8(FP), AX
+	LEAQ          (R14)(AX*4), R14
+	VCOMPRESSPS.Z Z18, K4, Z16
+	VXORPS        X17, X17, X17
+	VADDPS        X17, X16, X16
+	VMOVSS        X16, (R14)
+	VEXTRACTPS    $0x01, X16, (R14)(SI*1)
+	VEXTRACTPS    $0x02, X16, (R14)(SI*2)
+	VEXTRACTPS    $0x03, X16, (R14)(DI*1)
+	MOVQ          share+56(FP), AX
+	SUBQ          $0x03, AX
+	IMULQ         ldp+8(FP), AX
+	LEAQ          (R14)(AX*4), R14
+	SUBQ          R11, R10
+	MOVQ          share+56(FP), AX
+	IMULQ         steps+64(FP), AX
+	SHLQ          $0x06, AX
+	ADDQ          AX, R10
+	DECQ          R15
+	JNZ           group
+	MOVQ          ldw+32(FP), AX
+	LEAQ          (DX)(AX*2), DX
+	ADDQ          $0x04, CX
+	DECQ          BX
+	JNZ           row
+	VZEROUPPER
+	RET
+
+// func values1Of4BF16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values1Of4BF16AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), AX
+	MOVQ steps+64(FP), BX
+	SHLQ $0x06, BX
+	LEAQ (BX)(BX*2), SI
+	MOVQ p+8(FP), R8
+	MOVQ w+24(FP), R9
+	MOVQ rows+40(FP), R10
+
+row:
+	MOVQ x+0(FP), DX
+	MOVQ R9, AX
+	LEAQ (AX)(CX*8), DI
+	MOVQ R8, R11
+	MOVQ groups+48(FP), R13
+
+group:
+	VBROADCASTSS (R11), Z0
+	MOVQ         ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	VBROADCASTSS (R11), Z1
+	MOVQ         ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	VBROADCASTSS (R11), Z2
+	MOVQ         ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	VBROADCASTSS (R11), Z3
+	MOVQ         share+56(FP), R12
+	SUBQ         $0x03, R12
+	IMULQ        ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVQ         steps+64(FP), R12
+
+step:
+	VMOVUPS    (DX), Z4
+	VMOVUPS    (DX)(BX*1), Z5
+	VMOVUPS    (DX)(BX*2), Z6
+	VMOVUPS    (DX)(SI*1), Z7
+	TESTQ      $+1, R12
+	JNZ        sameline
+	PREFETCHT1 (DI)
+
+sameline:
+	VPMOVZXWD   (AX), Z8
+	VPSLLD      $0x10, Z8, Z8
+	VFMADD231PS Z8, Z0, Z4
+	VFMADD231PS Z8, Z1, Z5
+	VFMADD231PS Z8, Z2, Z6
+	VFMADD231PS Z8, Z3, Z7
+	VMOVUPS     Z4, (DX)
+	VMOVUPS     Z5, (DX)(BX*1)
+	VMOVUPS     Z6, (DX)(BX*2)
+	VMOVUPS     Z7, (DX)(SI*1)
+	ADDQ        $+64, DX
+	ADDQ        $+32, AX
+	ADDQ        $+32, DI
+	DECQ        R12
+	JNZ         step
+	SUBQ        BX, DX
+	MOVQ        share+56(FP), R12
+	IMULQ       steps+64(FP), R12
+	SHLQ        $0x06, R12
+	ADDQ        R12, DX
+	DECQ        R13
+	JNZ         group
+	LEAQ        (R9)(CX*1), R9
+	ADDQ        $0x04, R8
+	DECQ        R10
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func values4Of4BF16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values4Of4BF16AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ steps+64(FP), SI
+	SHLQ $0x06, SI
+	LEAQ (SI)(SI*2), DI
+	MOVQ p+8(FP), R9
+	MOVQ w+24(FP), R10
+	MOVQ rows+40(FP), R11
+
+row:
+	MOVQ x+0(FP), BX
+	MOVQ R10, AX
+	LEAQ (AX)(CX*8), R8
+	MOVQ R9, R12
+	MOVQ groups+48(FP), R14
+
+group:
+	VBROADCASTSS (R12), Z0
+	VBROADCASTSS 4(R12), Z1
+	VBROADCASTSS 8(R12), Z2
+	VBROADCASTSS 12(R12), Z3
+	MOVQ         ldp+16(FP), R13
+	LEAQ         (R12)(R13*4), R12
+	VBROADCASTSS (R12), Z4
+	VBROADCASTSS 4(R12), Z5
+	VBROADCASTSS 8(R12), Z6
+	VBROADCASTSS 12(R12), Z7
+	MOVQ         ldp+16(FP), R13
+	LEAQ         (R12)(R13*4), R12
+	VBROADCASTSS (R12), Z8
+	VBROADCASTSS 4(R12), Z9
+	VBROADCASTSS 8(R12), Z10
+	VBROADCASTSS 12(R12), Z11
+	MOVQ         ldp+16(FP), R13
+	LEAQ         (R12)(R13*4), R12
+	VBROADCASTSS (R12), Z12
+	VBROADCASTSS 4(R12), Z13
+	VBROADCASTSS 8(R12), Z14
+	VBROADCASTSS 12(R12), Z15
+	MOVQ         share+56(FP), R13
+	SUBQ         $0x03, R13
+	IMULQ        ldp+16(FP), R13
+	LEAQ         (R12)(R13*4), R12
+	MOVQ         steps+64(FP), R13
+
+step:
+	VMOVUPS    (BX), Z16
+	VMOVUPS    (BX)(SI*1), Z17
+	VMOVUPS    (BX)(SI*2), Z18
+	VMOVUPS    (BX)(DI*1), Z19
+	TESTQ      $+1, R13
+	JNZ        sameline
+	PREFETCHT1 (R8)
+	PREFETCHT1 (R8)(CX*1)
+	PREFETCHT1 (R8)(CX*2)
+	PREFETCHT1 (R8)(DX*1)
+
+sameline:
+	VPMOVZXWD   (AX), Z20
+	VPSLLD      $0x10, Z20, Z20
+	VFMADD231PS Z20, Z0, Z16
+	VFMADD231PS Z20, Z4, Z17
+	VFMADD231PS Z20, Z8, Z18
+	VFMADD231PS Z20, Z12, Z19
+	VPMOVZXWD   (AX)(CX*1), Z20
+	VPSLLD      $0x10, Z20, Z20
+	VFMADD231PS Z20, Z1, Z16
+	VFMADD231PS Z20, Z5, Z17
+	VFMADD231PS Z20, Z9, Z18
+	VFMADD231PS Z20, Z13, Z19
+	VPMOVZXWD   (AX)(CX*2), Z20
+	VPSLLD      $0x10, Z20, Z20
+	VFMADD231PS Z20, Z2, Z16
+	VFMADD231PS Z20, Z6, Z17
+	VFMADD231PS Z20, Z10, Z18
+	VFMADD231PS Z20, Z14, Z19
+	VPMOVZXWD   (AX)(DX*1), Z20
+	VPSLLD      $0x10, Z20, Z20
+	VFMADD231PS Z20, Z3, Z16
+	VFMADD231PS Z20, Z7, Z17
+	VFMADD231PS Z20, Z11, Z18
+	VFMADD231PS Z20, Z15, Z19
+	VMOVUPS     Z16, (BX)
+	VMOVUPS     Z17, (BX)(SI*1)
+	VMOVUPS     Z18, (BX)(SI*2)
+	VMOVUPS     Z19, (BX)(DI*1)
+	ADDQ        $+64, BX
+	ADDQ        $+32, AX
+	ADDQ        $+32, R8
+	DECQ        R13
+	JNZ         step
+	SUBQ        SI, BX
+	MOVQ        share+56(FP), R13
+	IMULQ       steps+64(FP), R13
+	SHLQ        $0x06, R13
+	ADDQ        R13, BX
+	DECQ        R14
+	JNZ         group
+	LEAQ        (R10)(CX*4), R10
+	ADDQ        $0x10, R9
+	DECQ        R11
+	JNZ         row
 	VZEROUPPER
 	RET
 
@@ -1144,16 +2837,13 @@ done:
 	VSHUFPS       $0x88, Z7, Z7, Z5
 	VSHUFPS       $0xdd, Z7, Z7, Z6
 	VADDPS        Z6, Z5, Z5
-	VSHUFPS       $0x88, Z7, Z7, Z6
-	VSHUFPS       $0xdd, Z7, Z7, Z7
-	VADDPS        Z7, Z6, Z6
-	VSHUFPS       $0x88, Z6, Z5, Z7
-	VSHUFPS       $0xdd, Z6, Z5, Z5
-	VADDPS        Z5, Z7, Z7
+	VSHUFPS       $0x88, Z5, Z5, Z6
+	VSHUFPS       $0xdd, Z5, Z5, Z5
+	VADDPS        Z5, Z6, Z6
 	MOVL          $0x00001111, AX
 	KMOVW         AX, K1
-	VCOMPRESSPS.Z Z7, K1, Z7
-	VADDPS        X7, X4, X4
+	VCOMPRESSPS.Z Z6, K1, Z6
+	VADDPS        X6, X4, X4
 	TESTQ         CX, CX
 	JNZ           block
 	VMOVSS        X4, (DX)
@@ -1217,16 +2907,13 @@ done:
 	VSHUFPS       $0x88, Z4, Z4, Z2
 	VSHUFPS       $0xdd, Z4, Z4, Z3
 	VADDPS        Z3, Z2, Z2
-	VSHUFPS       $0x88, Z4, Z4, Z3
-	VSHUFPS       $0xdd, Z4, Z4, Z4
-	VADDPS        Z4, Z3, Z3
-	VSHUFPS       $0x88, Z3, Z2, Z4
-	VSHUFPS       $0xdd, Z3, Z2, Z2
-	VADDPS        Z2, Z4, Z4
+	VSHUFPS       $0x88, Z2, Z2, Z3
+	VSHUFPS       $0xdd, Z2, Z2, Z2
+	VADDPS        Z2, Z3, Z3
 	MOVL          $0x00001111, AX
 	KMOVW         AX, K1
-	VCOMPRESSPS.Z Z4, K1, Z4
-	VADDPS        X4, X1, X1
+	VCOMPRESSPS.Z Z3, K1, Z3
+	VADDPS        X3, X1, X1
 	TESTQ         CX, CX
 	JNZ           block
 	VMOVSS        X1, ret+24(FP)
@@ -1304,6 +2991,863 @@ onerow:
 	JMP          one
 
 onedone:
+	VZEROUPPER
+	RET
+
+// func scoresOf1F16AVX512(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresOf1F16AVX512(SB), NOSPLIT, $0-72
+	MOVQ  p+0(FP), CX
+	MOVQ  w+24(FP), DX
+	MOVQ  rows+40(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  BX, R8
+	SHLQ  $0x01, R8
+	LEAQ  (R8)(R8*2), R9
+	MOVQ  steps+64(FP), R11
+	SHLQ  $0x06, R11
+	LEAQ  (R11)(R11*2), AX
+	IMULQ ldw+32(FP), R8
+	IMULQ ldw+32(FP), R9
+	MOVL  $0x00001111, AX
+	KMOVW AX, K1
+
+row:
+	MOVQ x+16(FP), R10
+	MOVQ DX, R12
+	MOVQ CX, R13
+	MOVQ groups+48(FP), R14
+
+group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   steps+64(FP), AX
+
+step:
+	TESTQ      $+1, AX
+	JNZ        sameline
+	PREFETCHT1 2048(R12)
+	PREFETCHT1 2048(R12)(R8*1)
+	PREFETCHT1 2048(R12)(R8*2)
+	PREFETCHT1 2048(R12)(R9*1)
+
+sameline:
+	VMOVUPS       (R10), Z4
+	VCVTPH2PS     (R12), Z5
+	VFMADD231PS   Z5, Z4, Z0
+	VCVTPH2PS     (R12)(R8*1), Z5
+	VFMADD231PS   Z5, Z4, Z1
+	VCVTPH2PS     (R12)(R8*2), Z5
+	VFMADD231PS   Z5, Z4, Z2
+	VCVTPH2PS     (R12)(R9*1), Z5
+	VFMADD231PS   Z5, Z4, Z3
+	ADDQ          $+64, R10
+	ADDQ          $+32, R12
+	DECQ          AX
+	JNZ           step
+	VSHUFF64X2    $0x44, Z1, Z0, Z4
+	VSHUFF64X2    $0xee, Z1, Z0, Z5
+	VADDPS        Z5, Z4, Z4
+	VSHUFF64X2    $0x44, Z3, Z2, Z5
+	VSHUFF64X2    $0xee, Z3, Z2, Z6
+	VADDPS        Z6, Z5, Z5
+	VSHUFF64X2    $0x88, Z5, Z4, Z6
+	VSHUFF64X2    $0xdd, Z5, Z4, Z4
+	VADDPS        Z4, Z6, Z6
+	VSHUFPS       $0x88, Z6, Z6, Z4
+	VSHUFPS       $0xdd, Z6, Z6, Z5
+	VADDPS        Z5, Z4, Z4
+	VSHUFPS       $0x88, Z4, Z4, Z5
+	VSHUFPS       $0xdd, Z4, Z4, Z4
+	VADDPS        Z4, Z5, Z5
+	VCOMPRESSPS.Z Z5, K1, Z4
+	VXORPS        X5, X5, X5
+	VADDPS        X5, X4, X4
+	VMOVSS        X4, (R13)
+	VEXTRACTPS    $0x01, X4, (R13)(SI*1)
+	VEXTRACTPS    $0x02, X4, (R13)(SI*2)
+	VEXTRACTPS    $0x03, X4, (R13)(DI*1)
+	MOVQ          share+56(FP), AX
+	SUBQ          $0x00, AX
+	IMULQ         ldp+8(FP), AX
+	LEAQ          (R13)(AX*4), R13
+	SUBQ          R11, R10
+	MOVQ          share+56(FP), AX
+	IMULQ         steps+64(FP), AX
+	SHLQ          $0x06, AX
+	ADDQ          AX, R10
+	DECQ          R14
+	JNZ           group
+	MOVQ          ldw+32(FP), AX
+	LEAQ          (DX)(AX*2), DX
+	ADDQ          $0x04, CX
+	DECQ          BX
+	JNZ           row
+	VZEROUPPER
+	RET
+
+// func values1Of1F16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values1Of1F16AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), AX
+	MOVQ steps+64(FP), BX
+	SHLQ $0x06, BX
+	LEAQ (BX)(BX*2), AX
+	MOVQ p+8(FP), DI
+	MOVQ w+24(FP), R8
+	MOVQ rows+40(FP), R9
+
+row:
+	MOVQ x+0(FP), DX
+	MOVQ R8, AX
+	LEAQ (AX)(CX*8), SI
+	MOVQ DI, R10
+	MOVQ groups+48(FP), R12
+
+group:
+	VBROADCASTSS (R10), Z0
+	MOVQ         share+56(FP), R11
+	SUBQ         $0x00, R11
+	IMULQ        ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	MOVQ         steps+64(FP), R11
+
+step:
+	VMOVUPS    (DX), Z1
+	TESTQ      $+1, R11
+	JNZ        sameline
+	PREFETCHT1 (SI)
+
+sameline:
+	VCVTPH2PS   (AX), Z2
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, (DX)
+	ADDQ        $+64, DX
+	ADDQ        $+32, AX
+	ADDQ        $+32, SI
+	DECQ        R11
+	JNZ         step
+	SUBQ        BX, DX
+	MOVQ        share+56(FP), R11
+	IMULQ       steps+64(FP), R11
+	SHLQ        $0x06, R11
+	ADDQ        R11, DX
+	DECQ        R12
+	JNZ         group
+	LEAQ        (R8)(CX*1), R8
+	ADDQ        $0x04, DI
+	DECQ        R9
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func values4Of1F16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values4Of1F16AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ steps+64(FP), SI
+	SHLQ $0x06, SI
+	LEAQ (SI)(SI*2), AX
+	MOVQ p+8(FP), R8
+	MOVQ w+24(FP), R9
+	MOVQ rows+40(FP), R10
+
+row:
+	MOVQ x+0(FP), BX
+	MOVQ R9, AX
+	LEAQ (AX)(CX*8), DI
+	MOVQ R8, R11
+	MOVQ groups+48(FP), R13
+
+group:
+	VBROADCASTSS (R11), Z0
+	VBROADCASTSS 4(R11), Z1
+	VBROADCASTSS 8(R11), Z2
+	VBROADCASTSS 12(R11), Z3
+	MOVQ         share+56(FP), R12
+	SUBQ         $0x00, R12
+	IMULQ        ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVQ         steps+64(FP), R12
+
+step:
+	VMOVUPS    (BX), Z4
+	TESTQ      $+1, R12
+	JNZ        sameline
+	PREFETCHT1 (DI)
+	PREFETCHT1 (DI)(CX*1)
+	PREFETCHT1 (DI)(CX*2)
+	PREFETCHT1 (DI)(DX*1)
+
+sameline:
+	VCVTPH2PS   (AX), Z5
+	VFMADD231PS Z5, Z0, Z4
+	VCVTPH2PS   (AX)(CX*1), Z5
+	VFMADD231PS Z5, Z1, Z4
+	VCVTPH2PS   (AX)(CX*2), Z5
+	VFMADD231PS Z5, Z2, Z4
+	VCVTPH2PS   (AX)(DX*1), Z5
+	VFMADD231PS Z5, Z3, Z4
+	VMOVUPS     Z4, (BX)
+	ADDQ        $+64, BX
+	ADDQ        $+32, AX
+	ADDQ        $+32, DI
+	DECQ        R12
+	JNZ         step
+	SUBQ        SI, BX
+	MOVQ        share+56(FP), R12
+	IMULQ       steps+64(FP), R12
+	SHLQ        $0x06, R12
+	ADDQ        R12, BX
+	DECQ        R13
+	JNZ         group
+	LEAQ        (R9)(CX*4), R9
+	ADDQ        $0x10, R8
+	DECQ        R10
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func scoresOf2F16AVX512(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresOf2F16AVX512(SB), NOSPLIT, $0-72
+	MOVQ  p+0(FP), CX
+	MOVQ  w+24(FP), DX
+	MOVQ  rows+40(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  BX, R8
+	SHLQ  $0x01, R8
+	LEAQ  (R8)(R8*2), R9
+	MOVQ  steps+64(FP), R11
+	SHLQ  $0x06, R11
+	LEAQ  (R11)(R11*2), AX
+	IMULQ ldw+32(FP), R8
+	IMULQ ldw+32(FP), R9
+	MOVL  $0x00001111, AX
+	KMOVW AX, K1
+	MOVL  $0x00002222, AX
+	KMOVW AX, K2
+
+row:
+	MOVQ x+16(FP), R10
+	MOVQ DX, R12
+	MOVQ CX, R13
+	MOVQ groups+48(FP), R14
+
+group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   steps+64(FP), AX
+
+step:
+	TESTQ      $+1, AX
+	JNZ        sameline
+	PREFETCHT1 2048(R12)
+	PREFETCHT1 2048(R12)(R8*1)
+	PREFETCHT1 2048(R12)(R8*2)
+	PREFETCHT1 2048(R12)(R9*1)
+
+sameline:
+	VMOVUPS       (R10), Z8
+	VMOVUPS       (R10)(R11*1), Z9
+	VCVTPH2PS     (R12), Z10
+	VFMADD231PS   Z10, Z8, Z0
+	VFMADD231PS   Z10, Z9, Z4
+	VCVTPH2PS     (R12)(R8*1), Z10
+	VFMADD231PS   Z10, Z8, Z1
+	VFMADD231PS   Z10, Z9, Z5
+	VCVTPH2PS     (R12)(R8*2), Z10
+	VFMADD231PS   Z10, Z8, Z2
+	VFMADD231PS   Z10, Z9, Z6
+	VCVTPH2PS     (R12)(R9*1), Z10
+	VFMADD231PS   Z10, Z8, Z3
+	VFMADD231PS   Z10, Z9, Z7
+	ADDQ          $+64, R10
+	ADDQ          $+32, R12
+	DECQ          AX
+	JNZ           step
+	VSHUFF64X2    $0x44, Z1, Z0, Z8
+	VSHUFF64X2    $0xee, Z1, Z0, Z9
+	VADDPS        Z9, Z8, Z8
+	VSHUFF64X2    $0x44, Z3, Z2, Z9
+	VSHUFF64X2    $0xee, Z3, Z2, Z10
+	VADDPS        Z10, Z9, Z9
+	VSHUFF64X2    $0x88, Z9, Z8, Z10
+	VSHUFF64X2    $0xdd, Z9, Z8, Z8
+	VADDPS        Z8, Z10, Z10
+	VSHUFF64X2    $0x44, Z5, Z4, Z8
+	VSHUFF64X2    $0xee, Z5, Z4, Z9
+	VADDPS        Z9, Z8, Z8
+	VSHUFF64X2    $0x44, Z7, Z6, Z9
+	VSHUFF64X2    $0xee, Z7, Z6, Z11
+	VADDPS        Z11, Z9, Z9
+	VSHUFF64X2    $0x88, Z9, Z8, Z11
+	VSHUFF64X2    $0xdd, Z9, Z8, Z8
+	VADDPS        Z8, Z11, Z11
+	VSHUFPS       $0x88, Z11, Z10, Z8
+	VSHUFPS       $0xdd, Z11, Z10, Z9
+	VADDPS        Z9, Z8, Z8
+	VSHUFPS       $0x88, Z8, Z8, Z9
+	VSHUFPS       $0xdd, Z8, Z8, Z8
+	VADDPS        Z8, Z9, Z9
+	VCOMPRESSPS.Z Z9, K1, Z8
+	VXORPS        X10, X10, X10
+	VADDPS        X10, X8, X8
+	VMOVSS        X8, (R13)
+	VEXTRACTPS    $0x01, X8, (R13)(SI*1)
+	VEXTRACTPS    $0x02, X8, (R13)(SI*2)
+	VEXTRACTPS    $0x03, X8, (R13)(DI*1)
+	MOVQ          ldp+8(FP), AX
+	LEAQ          (R13)(AX*4), R13
+	VCOMPRESSPS.Z Z9, K2, Z8
+	VXORPS        X9, X9, X9
+	VADDPS        X9, X8, X8
+	VMOVSS        X8, (R13)
+	VEXTRACTPS    $0x01, X8, (R13)(SI*1)
+	VEXTRACTPS    $0x02, X8, (R13)(SI*2)
+	VEXTRACTPS    $0x03, X8, (R13)(DI*1)
+	MOVQ          share+56(FP), AX
+	SUBQ          $0x01, AX
+	IMULQ         ldp+8(FP), AX
+	LEAQ          (R13)(AX*4), R13
+	SUBQ          R11, R10
+	MOVQ          share+56(FP), AX
+	IMULQ         steps+64(FP), AX
+	SHLQ          $0x06, AX
+	ADDQ          AX, R10
+	DECQ          R14
+	JNZ           group
+	MOVQ          ldw+32(FP), AX
+	LEAQ          (DX)(AX*2), DX
+	ADDQ          $0x04, CX
+	DECQ          BX
+	JNZ           row
+	VZEROUPPER
+	RET
+
+// func values1Of2F16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values1Of2F16AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), AX
+	MOVQ steps+64(FP), BX
+	SHLQ $0x06, BX
+	LEAQ (BX)(BX*2), AX
+	MOVQ p+8(FP), DI
+	MOVQ w+24(FP), R8
+	MOVQ rows+40(FP), R9
+
+row:
+	MOVQ x+0(FP), DX
+	MOVQ R8, AX
+	LEAQ (AX)(CX*8), SI
+	MOVQ DI, R10
+	MOVQ groups+48(FP), R12
+
+group:
+	VBROADCASTSS (R10), Z0
+	MOVQ         ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VBROADCASTSS (R10), Z1
+	MOVQ         share+56(FP), R11
+	SUBQ         $0x01, R11
+	IMULQ        ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	MOVQ         steps+64(FP), R11
+
+step:
+	VMOVUPS    (DX), Z2
+	VMOVUPS    (DX)(BX*1), Z3
+	TESTQ      $+1, R11
+	JNZ        sameline
+	PREFETCHT1 (SI)
+
+sameline:
+	VCVTPH2PS   (AX), Z4
+	VFMADD231PS Z4, Z0, Z2
+	VFMADD231PS Z4, Z1, Z3
+	VMOVUPS     Z2, (DX)
+	VMOVUPS     Z3, (DX)(BX*1)
+	ADDQ        $+64, DX
+	ADDQ        $+32, AX
+	ADDQ        $+32, SI
+	DECQ        R11
+	JNZ         step
+	SUBQ        BX, DX
+	MOVQ        share+56(FP), R11
+	IMULQ       steps+64(FP), R11
+	SHLQ        $0x06, R11
+	ADDQ        R11, DX
+	DECQ        R12
+	JNZ         group
+	LEAQ        (R8)(CX*1), R8
+	ADDQ        $0x04, DI
+	DECQ        R9
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func values4Of2F16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values4Of2F16AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ steps+64(FP), SI
+	SHLQ $0x06, SI
+	LEAQ (SI)(SI*2), AX
+	MOVQ p+8(FP), R8
+	MOVQ w+24(FP), R9
+	MOVQ rows+40(FP), R10
+
+row:
+	MOVQ x+0(FP), BX
+	MOVQ R9, AX
+	LEAQ (AX)(CX*8), DI
+	MOVQ R8, R11
+	MOVQ groups+48(FP), R13
+
+group:
+	VBROADCASTSS (R11), Z0
+	VBROADCASTSS 4(R11), Z1
+	VBROADCASTSS 8(R11), Z2
+	VBROADCASTSS 12(R11), Z3
+	MOVQ         ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	VBROADCASTSS (R11), Z4
+	VBROADCASTSS 4(R11), Z5
+	VBROADCASTSS 8(R11), Z6
+	VBROADCASTSS 12(R11), Z7
+	MOVQ         share+56(FP), R12
+	SUBQ         $0x01, R12
+	IMULQ        ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVQ         steps+64(FP), R12
+
+step:
+	VMOVUPS    (BX), Z8
+	VMOVUPS    (BX)(SI*1), Z9
+	TESTQ      $+1, R12
+	JNZ        sameline
+	PREFETCHT1 (DI)
+	PREFETCHT1 (DI)(CX*1)
+	PREFETCHT1 (DI)(CX*2)
+	PREFETCHT1 (DI)(DX*1)
+
+sameline:
+	VCVTPH2PS   (AX), Z10
+	VFMADD231PS Z10, Z0, Z8
+	VFMADD231PS Z10, Z4, Z9
+	VCVTPH2PS   (AX)(CX*1), Z10
+	VFMADD231PS Z10, Z1, Z8
+	VFMADD231PS Z10, Z5, Z9
+	VCVTPH2PS   (AX)(CX*2), Z10
+	VFMADD231PS Z10, Z2, Z8
+	VFMADD231PS Z10, Z6, Z9
+	VCVTPH2PS   (AX)(DX*1), Z10
+	VFMADD231PS Z10, Z3, Z8
+	VFMADD231PS Z10, Z7, Z9
+	VMOVUPS     Z8, (BX)
+	VMOVUPS     Z9, (BX)(SI*1)
+	ADDQ        $+64, BX
+	ADDQ        $+32, AX
+	ADDQ        $+32, DI
+	DECQ        R12
+	JNZ         step
+	SUBQ        SI, BX
+	MOVQ        share+56(FP), R12
+	IMULQ       steps+64(FP), R12
+	SHLQ        $0x06, R12
+	ADDQ        R12, BX
+	DECQ        R13
+	JNZ         group
+	LEAQ        (R9)(CX*4), R9
+	ADDQ        $0x10, R8
+	DECQ        R10
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func scoresOf4F16AVX512(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresOf4F16AVX512(SB), NOSPLIT, $0-72
+	MOVQ  p+0(FP), CX
+	MOVQ  w+24(FP), DX
+	MOVQ  rows+40(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  BX, R8
+	SHLQ  $0x01, R8
+	LEAQ  (R8)(R8*2), R9
+	MOVQ  steps+64(FP), R11
+	SHLQ  $0x06, R11
+	LEAQ  (R11)(R11*2), R12
+	IMULQ ldw+32(FP), R8
+	IMULQ ldw+32(FP), R9
+	MOVL  $0x00001111, AX
+	KMOVW AX, K1
+	MOVL  $0x00002222, AX
+	KMOVW AX, K2
+	MOVL  $0x00004444, AX
+	KMOVW AX, K3
+	MOVL  $0x00008888, AX
+	KMOVW AX, K4
+
+row:
+	MOVQ x+16(FP), R10
+	MOVQ DX, R13
+	MOVQ CX, R14
+	MOVQ groups+48(FP), R15
+
+group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	MOVQ   steps+64(FP), AX
+
+step:
+	TESTQ      $+1, AX
+	JNZ        sameline
+	PREFETCHT1 2048(R13)
+	PREFETCHT1 2048(R13)(R8*1)
+	PREFETCHT1 2048(R13)(R8*2)
+	PREFETCHT1 2048(R13)(R9*1)
+
+sameline:
+	VMOVUPS       (R10), Z16
+	VMOVUPS       (R10)(R11*1), Z17
+	VMOVUPS       (R10)(R11*2), Z18
+	VMOVUPS       (R10)(R12*1), Z19
+	VCVTPH2PS     (R13), Z20
+	VFMADD231PS   Z20, Z16, Z0
+	VFMADD231PS   Z20, Z17, Z4
+	VFMADD231PS   Z20, Z18, Z8
+	VFMADD231PS   Z20, Z19, Z12
+	VCVTPH2PS     (R13)(R8*1), Z20
+	VFMADD231PS   Z20, Z16, Z1
+	VFMADD231PS   Z20, Z17, Z5
+	VFMADD231PS   Z20, Z18, Z9
+	VFMADD231PS   Z20, Z19, Z13
+	VCVTPH2PS     (R13)(R8*2), Z20
+	VFMADD231PS   Z20, Z16, Z2
+	VFMADD231PS   Z20, Z17, Z6
+	VFMADD231PS   Z20, Z18, Z10
+	VFMADD231PS   Z20, Z19, Z14
+	VCVTPH2PS     (R13)(R9*1), Z20
+	VFMADD231PS   Z20, Z16, Z3
+	VFMADD231PS   Z20, Z17, Z7
+	VFMADD231PS   Z20, Z18, Z11
+	VFMADD231PS   Z20, Z19, Z15
+	ADDQ          $+64, R10
+	ADDQ          $+32, R13
+	DECQ          AX
+	JNZ           step
+	VSHUFF64X2    $0x44, Z1, Z0, Z16
+	VSHUFF64X2    $0xee, Z1, Z0, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFF64X2    $0x44, Z3, Z2, Z17
+	VSHUFF64X2    $0xee, Z3, Z2, Z18
+	VADDPS        Z18, Z17, Z17
+	VSHUFF64X2    $0x88, Z17, Z16, Z18
+	VSHUFF64X2    $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z18, Z18
+	VSHUFF64X2    $0x44, Z5, Z4, Z16
+	VSHUFF64X2    $0xee, Z5, Z4, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFF64X2    $0x44, Z7, Z6, Z17
+	VSHUFF64X2    $0xee, Z7, Z6, Z19
+	VADDPS        Z19, Z17, Z17
+	VSHUFF64X2    $0x88, Z17, Z16, Z19
+	VSHUFF64X2    $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z19, Z19
+	VSHUFF64X2    $0x44, Z9, Z8, Z16
+	VSHUFF64X2    $0xee, Z9, Z8, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFF64X2    $0x44, Z11, Z10, Z17
+	VSHUFF64X2    $0xee, Z11, Z10, Z20
+	VADDPS        Z20, Z17, Z17
+	VSHUFF64X2    $0x88, Z17, Z16, Z20
+	VSHUFF64X2    $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z20, Z20
+	VSHUFF64X2    $0x44, Z13, Z12, Z16
+	VSHUFF64X2    $0xee, Z13, Z12, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFF64X2    $0x44, Z15, Z14, Z17
+	VSHUFF64X2    $0xee, Z15, Z14, Z21
+	VADDPS        Z21, Z17, Z17
+	VSHUFF64X2    $0x88, Z17, Z16, Z21
+	VSHUFF64X2    $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z21, Z21
+	VSHUFPS       $0x88, Z19, Z18, Z16
+	VSHUFPS       $0xdd, Z19, Z18, Z17
+	VADDPS        Z17, Z16, Z16
+	VSHUFPS       $0x88, Z21, Z20, Z17
+	VSHUFPS       $0xdd, Z21, Z20, Z18
+	VADDPS        Z18, Z17, Z17
+	VSHUFPS       $0x88, Z17, Z16, Z18
+	VSHUFPS       $0xdd, Z17, Z16, Z16
+	VADDPS        Z16, Z18, Z18
+	VCOMPRESSPS.Z Z18, K1, Z16
+	VXORPS        X17, X17, X17
+	VADDPS        X17, X16, X16
+	VMOVSS        X16, (R14)
+	VEXTRACTPS    $0x01, X16, (R14)(SI*1)
+	VEXTRACTPS    $0x02, X16, (R14)(SI*2)
+	VEXTRACTPS    $0x03, X16, (R14)(DI*1)
+	MOVQ          ldp+8(FP), AX
+	LEAQ          (R14)(AX*4), R14
+	VCOMPRESSPS.Z Z18, K2, Z16
+	VXORPS        X17, X17, X17
+	VADDPS        X17, X16, X16
+	VMOVSS        X16, (R14)
+	VEXTRACTPS    $0x01, X16, (R14)(SI*1)
+	VEXTRACTPS    $0x02, X16, (R14)(SI*2)
+	VEXTRACTPS    $0x03, X16, (R14)(DI*1)
+	MOVQ          ldp+8(FP), AX
+	LEAQ          (R14)(AX*4), R14
+	VCOMPRESSPS.Z Z18, K3, Z16
+	VXORPS        X17, X17, X17
+	VADDPS        X17, X16, X16
+	VMOVSS        X16, (R14)
+	VEXTRACTPS    $0x01, X16, (R14)(SI*1)
+	VEXTRACTPS    $0x02, X16, (R14)(SI*2)
+	VEXTRACTPS    $0x03, X16, (R14)(DI*1)
+	MOVQ          ldp+8(FP), AX
+	LEAQ          (R14)(AX*4), R14
+	VCOMPRESSPS.Z Z18, K4, Z16
+	VXORPS        X17, X17, X17
+	VADDPS        X17, X16, X16
+	VMOVSS        X16, (R14)
+	VEXTRACTPS    $0x01, X16, (R14)(SI*1)
+	VEXTRACTPS    $0x02, X16, (R14)(SI*2)
+	VEXTRACTPS    $0x03, X16, (R14)(DI*1)
+	MOVQ          share+56(FP), AX
+	SUBQ          $0x03, AX
+	IMULQ         ldp+8(FP), AX
+	LEAQ          (R14)(AX*4), R14
+	SUBQ          R11, R10
+	MOVQ          share+56(FP), AX
+	IMULQ         steps+64(FP), AX
+	SHLQ          $0x06, AX
+	ADDQ          AX, R10
+	DECQ          R15
+	JNZ           group
+	MOVQ          ldw+32(FP), AX
+	LEAQ          (DX)(AX*2), DX
+	ADDQ          $0x04, CX
+	DECQ          BX
+	JNZ           row
+	VZEROUPPER
+	RET
+
+// func values1Of4F16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values1Of4F16AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), AX
+	MOVQ steps+64(FP), BX
+	SHLQ $0x06, BX
+	LEAQ (BX)(BX*2), SI
+	MOVQ p+8(FP), R8
+	MOVQ w+24(FP), R9
+	MOVQ rows+40(FP), R10
+
+row:
+	MOVQ x+0(FP), DX
+	MOVQ R9, AX
+	LEAQ (AX)(CX*8), DI
+	MOVQ R8, R11
+	MOVQ groups+48(FP), R13
+
+group:
+	VBROADCASTSS (R11), Z0
+	MOVQ         ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	VBROADCASTSS (R11), Z1
+	MOVQ         ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	VBROADCASTSS (R11), Z2
+	MOVQ         ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	VBROADCASTSS (R11), Z3
+	MOVQ         share+56(FP), R12
+	SUBQ         $0x03, R12
+	IMULQ        ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVQ         steps+64(FP), R12
+
+step:
+	VMOVUPS    (DX), Z4
+	VMOVUPS    (DX)(BX*1), Z5
+	VMOVUPS    (DX)(BX*2), Z6
+	VMOVUPS    (DX)(SI*1), Z7
+	TESTQ      $+1, R12
+	JNZ        sameline
+	PREFETCHT1 (DI)
+
+sameline:
+	VCVTPH2PS   (AX), Z8
+	VFMADD231PS Z8, Z0, Z4
+	VFMADD231PS Z8, Z1, Z5
+	VFMADD231PS Z8, Z2, Z6
+	VFMADD231PS Z8, Z3, Z7
+	VMOVUPS     Z4, (DX)
+	VMOVUPS     Z5, (DX)(BX*1)
+	VMOVUPS     Z6, (DX)(BX*2)
+	VMOVUPS     Z7, (DX)(SI*1)
+	ADDQ        $+64, DX
+	ADDQ        $+32, AX
+	ADDQ        $+32, DI
+	DECQ        R12
+	JNZ         step
+	SUBQ        BX, DX
+	MOVQ        share+56(FP), R12
+	IMULQ       steps+64(FP), R12
+	SHLQ        $0x06, R12
+	ADDQ        R12, DX
+	DECQ        R13
+	JNZ         group
+	LEAQ        (R9)(CX*1), R9
+	ADDQ        $0x04, R8
+	DECQ        R10
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func values4Of4F16AVX512(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·values4Of4F16AVX512(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ steps+64(FP), SI
+	SHLQ $0x06, SI
+	LEAQ (SI)(SI*2), DI
+	MOVQ p+8(FP), R9
+	MOVQ w+24(FP), R10
+	MOVQ rows+40(FP), R11
+
+row:
+	MOVQ x+0(FP), BX
+	MOVQ R10, AX
+	LEAQ (AX)(CX*8), R8
+	MOVQ R9, R12
+	MOVQ groups+48(FP), R14
+
+group:
+	VBROADCASTSS (R12), Z0
+	VBROADCASTSS 4(R12), Z1
+	VBROADCASTSS 8(R12), Z2
+	VBROADCASTSS 12(R12), Z3
+	MOVQ         ldp+16(FP), R13
+	LEAQ         (R12)(R13*4), R12
+	VBROADCASTSS (R12), Z4
+	VBROADCASTSS 4(R12), Z5
+	VBROADCASTSS 8(R12), Z6
+	VBROADCASTSS 12(R12), Z7
+	MOVQ         ldp+16(FP), R13
+	LEAQ         (R12)(R13*4), R12
+	VBROADCASTSS (R12), Z8
+	VBROADCASTSS 4(R12), Z9
+	VBROADCASTSS 8(R12), Z10
+	VBROADCASTSS 12(R12), Z11
+	MOVQ         ldp+16(FP), R13
+	LEAQ         (R12)(R13*4), R12
+	VBROADCASTSS (R12), Z12
+	VBROADCASTSS 4(R12), Z13
+	VBROADCASTSS 8(R12), Z14
+	VBROADCASTSS 12(R12), Z15
+	MOVQ         share+56(FP), R13
+	SUBQ         $0x03, R13
+	IMULQ        ldp+16(FP), R13
+	LEAQ         (R12)(R13*4), R12
+	MOVQ         steps+64(FP), R13
+
+step:
+	VMOVUPS    (BX), Z16
+	VMOVUPS    (BX)(SI*1), Z17
+	VMOVUPS    (BX)(SI*2), Z18
+	VMOVUPS    (BX)(DI*1), Z19
+	TESTQ      $+1, R13
+	JNZ        sameline
+	PREFETCHT1 (R8)
+	PREFETCHT1 (R8)(CX*1)
+	PREFETCHT1 (R8)(CX*2)
+	PREFETCHT1 (R8)(DX*1)
+
+sameline:
+	VCVTPH2PS   (AX), Z20
+	VFMADD231PS Z20, Z0, Z16
+	VFMADD231PS Z20, Z4, Z17
+	VFMADD231PS Z20, Z8, Z18
+	VFMADD231PS Z20, Z12, Z19
+	VCVTPH2PS   (AX)(CX*1), Z20
+	VFMADD231PS Z20, Z1, Z16
+	VFMADD231PS Z20, Z5, Z17
+	VFMADD231PS Z20, Z9, Z18
+	VFMADD231PS Z20, Z13, Z19
+	VCVTPH2PS   (AX)(CX*2), Z20
+	VFMADD231PS Z20, Z2, Z16
+	VFMADD231PS Z20, Z6, Z17
+	VFMADD231PS Z20, Z10, Z18
+	VFMADD231PS Z20, Z14, Z19
+	VCVTPH2PS   (AX)(DX*1), Z20
+	VFMADD231PS Z20, Z3, Z16
+	VFMADD231PS Z20, Z7, Z17
+	VFMADD231PS Z20, Z11, Z18
+	VFMADD231PS Z20, Z15, Z19
+	VMOVUPS     Z16, (BX)
+	VMOVUPS     Z17, (BX)(SI*1)
+	VMOVUPS     Z18, (BX)(SI*2)
+	VMOVUPS     Z19, (BX)(DI*1)
+	ADDQ        $+64, BX
+	ADDQ        $+32, AX
+	ADDQ        $+32, R8
+	DECQ        R13
+	JNZ         step
+	SUBQ        SI, BX
+	MOVQ        share+56(FP), R13
+	IMULQ       steps+64(FP), R13
+	SHLQ        $0x06, R13
+	ADDQ        R13, BX
+	DECQ        R14
+	JNZ         group
+	LEAQ        (R10)(CX*4), R10
+	ADDQ        $0x10, R9
+	DECQ        R11
+	JNZ         row
 	VZEROUPPER
 	RET
 
@@ -3557,6 +6101,482 @@ onedone:
 	VZEROUPPER
 	RET
 
+// func scoresOf1AVX2(p *float32, ldp int, x *float32, w *float32, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·scoresOf1AVX2(SB), NOSPLIT, $0-72
+	MOVQ  p+0(FP), CX
+	MOVQ  w+24(FP), DX
+	MOVQ  rows+40(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  BX, R8
+	SHLQ  $0x02, R8
+	LEAQ  (R8)(R8*2), R9
+	MOVQ  steps+64(FP), R11
+	SHLQ  $0x05, R11
+	LEAQ  (R11)(R11*2), AX
+	IMULQ ldw+32(FP), R8
+	IMULQ ldw+32(FP), R9
+
+row:
+	MOVQ x+16(FP), R10
+	MOVQ DX, R12
+	MOVQ CX, R13
+	MOVQ groups+48(FP), R14
+
+group:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   steps+64(FP), AX
+
+step:
+	TESTQ      $+1, AX
+	JNZ        sameline
+	PREFETCHT1 2048(R12)
+	PREFETCHT1 2048(R12)(R8*1)
+	PREFETCHT1 2048(R12)(R8*2)
+	PREFETCHT1 2048(R12)(R9*1)
+
+sameline:
+	VMOVUPS      (R10), Y4
+	VMOVUPS      (R12), Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VMOVUPS      (R12)(R8*1), Y5
+	VFMADD231PS  Y5, Y4, Y1
+	VMOVUPS      (R12)(R8*2), Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VMOVUPS      (R12)(R9*1), Y5
+	VFMADD231PS  Y5, Y4, Y3
+	ADDQ         $+32, R10
+	ADDQ         $+32, R12
+	DECQ         AX
+	JNZ          step
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X0
+	VEXTRACTF128 $0x01, Y1, X4
+	VADDPS       X4, X1, X1
+	VEXTRACTF128 $0x01, Y2, X4
+	VADDPS       X4, X2, X2
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X4, X3, X3
+	VHADDPS      X1, X0, X0
+	VHADDPS      X3, X2, X1
+	VHADDPS      X1, X0, X0
+	VXORPS       X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       X0, (R13)
+	VEXTRACTPS   $0x01, X0, (R13)(SI*1)
+	VEXTRACTPS   $0x02, X0, (R13)(SI*2)
+	VEXTRACTPS   $0x03, X0, (R13)(DI*1)
+	MOVQ         share+56(FP), AX
+	SUBQ         $0x00, AX
+	IMULQ        ldp+8(FP), AX
+	LEAQ         (R13)(AX*4), R13
+	SUBQ         R11, R10
+	MOVQ         share+56(FP), AX
+	IMULQ        steps+64(FP), AX
+	SHLQ         $0x05, AX
+	ADDQ         AX, R10
+	DECQ         R14
+	JNZ          group
+	MOVQ         ldw+32(FP), AX
+	LEAQ         (DX)(AX*4), DX
+	ADDQ         $0x04, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func values1Of1AVX2(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·values1Of1AVX2(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x02, CX
+	LEAQ (CX)(CX*2), AX
+	MOVQ steps+64(FP), BX
+	SHLQ $0x05, BX
+	LEAQ (BX)(BX*2), AX
+	MOVQ p+8(FP), DI
+	MOVQ w+24(FP), R8
+	MOVQ rows+40(FP), R9
+
+row:
+	MOVQ x+0(FP), DX
+	MOVQ R8, AX
+	LEAQ (AX)(CX*8), SI
+	MOVQ DI, R10
+	MOVQ groups+48(FP), R12
+
+group:
+	VBROADCASTSS (R10), Y0
+	MOVQ         share+56(FP), R11
+	SUBQ         $0x00, R11
+	IMULQ        ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	MOVQ         steps+64(FP), R11
+
+step:
+	VMOVUPS    (DX), Y1
+	TESTQ      $+1, R11
+	JNZ        sameline
+	PREFETCHT1 (SI)
+
+sameline:
+	VMOVUPS     (AX), Y2
+	VFMADD231PS Y2, Y0, Y1
+	VMOVUPS     Y1, (DX)
+	ADDQ        $+32, DX
+	ADDQ        $+32, AX
+	ADDQ        $+32, SI
+	DECQ        R11
+	JNZ         step
+	SUBQ        BX, DX
+	MOVQ        share+56(FP), R11
+	IMULQ       steps+64(FP), R11
+	SHLQ        $0x05, R11
+	ADDQ        R11, DX
+	DECQ        R12
+	JNZ         group
+	LEAQ        (R8)(CX*1), R8
+	ADDQ        $0x04, DI
+	DECQ        R9
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func values4Of1AVX2(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·values4Of1AVX2(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x02, CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ steps+64(FP), SI
+	SHLQ $0x05, SI
+	LEAQ (SI)(SI*2), AX
+	MOVQ p+8(FP), R8
+	MOVQ w+24(FP), R9
+	MOVQ rows+40(FP), R10
+
+row:
+	MOVQ x+0(FP), BX
+	MOVQ R9, AX
+	LEAQ (AX)(CX*8), DI
+	MOVQ R8, R11
+	MOVQ groups+48(FP), R13
+
+group:
+	VBROADCASTSS (R11), Y0
+	VBROADCASTSS 4(R11), Y1
+	VBROADCASTSS 8(R11), Y2
+	VBROADCASTSS 12(R11), Y3
+	MOVQ         share+56(FP), R12
+	SUBQ         $0x00, R12
+	IMULQ        ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVQ         steps+64(FP), R12
+
+step:
+	VMOVUPS    (BX), Y4
+	TESTQ      $+1, R12
+	JNZ        sameline
+	PREFETCHT1 (DI)
+	PREFETCHT1 (DI)(CX*1)
+	PREFETCHT1 (DI)(CX*2)
+	PREFETCHT1 (DI)(DX*1)
+
+sameline:
+	VMOVUPS     (AX), Y5
+	VFMADD231PS Y5, Y0, Y4
+	VMOVUPS     (AX)(CX*1), Y5
+	VFMADD231PS Y5, Y1, Y4
+	VMOVUPS     (AX)(CX*2), Y5
+	VFMADD231PS Y5, Y2, Y4
+	VMOVUPS     (AX)(DX*1), Y5
+	VFMADD231PS Y5, Y3, Y4
+	VMOVUPS     Y4, (BX)
+	ADDQ        $+32, BX
+	ADDQ        $+32, AX
+	ADDQ        $+32, DI
+	DECQ        R12
+	JNZ         step
+	SUBQ        SI, BX
+	MOVQ        share+56(FP), R12
+	IMULQ       steps+64(FP), R12
+	SHLQ        $0x05, R12
+	ADDQ        R12, BX
+	DECQ        R13
+	JNZ         group
+	LEAQ        (R9)(CX*4), R9
+	ADDQ        $0x10, R8
+	DECQ        R10
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func scoresOf2AVX2(p *float32, ldp int, x *float32, w *float32, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·scoresOf2AVX2(SB), NOSPLIT, $0-72
+	MOVQ  p+0(FP), CX
+	MOVQ  w+24(FP), DX
+	MOVQ  rows+40(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  BX, R8
+	SHLQ  $0x02, R8
+	LEAQ  (R8)(R8*2), R9
+	MOVQ  steps+64(FP), R11
+	SHLQ  $0x05, R11
+	LEAQ  (R11)(R11*2), AX
+	IMULQ ldw+32(FP), R8
+	IMULQ ldw+32(FP), R9
+
+row:
+	MOVQ x+16(FP), R10
+	MOVQ DX, R12
+	MOVQ CX, R13
+	MOVQ groups+48(FP), R14
+
+group:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   steps+64(FP), AX
+
+step:
+	TESTQ      $+1, AX
+	JNZ        sameline
+	PREFETCHT1 2048(R12)
+	PREFETCHT1 2048(R12)(R8*1)
+	PREFETCHT1 2048(R12)(R8*2)
+	PREFETCHT1 2048(R12)(R9*1)
+
+sameline:
+	VMOVUPS      (R10), Y8
+	VMOVUPS      (R10)(R11*1), Y9
+	VMOVUPS      (R12), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y4
+	VMOVUPS      (R12)(R8*1), Y10
+	VFMADD231PS  Y10, Y8, Y1
+	VFMADD231PS  Y10, Y9, Y5
+	VMOVUPS      (R12)(R8*2), Y10
+	VFMADD231PS  Y10, Y8, Y2
+	VFMADD231PS  Y10, Y9, Y6
+	VMOVUPS      (R12)(R9*1), Y10
+	VFMADD231PS  Y10, Y8, Y3
+	VFMADD231PS  Y10, Y9, Y7
+	ADDQ         $+32, R10
+	ADDQ         $+32, R12
+	DECQ         AX
+	JNZ          step
+	VEXTRACTF128 $0x01, Y0, X8
+	VADDPS       X8, X0, X0
+	VEXTRACTF128 $0x01, Y1, X8
+	VADDPS       X8, X1, X1
+	VEXTRACTF128 $0x01, Y2, X8
+	VADDPS       X8, X2, X2
+	VEXTRACTF128 $0x01, Y3, X8
+	VADDPS       X8, X3, X3
+	VHADDPS      X1, X0, X0
+	VHADDPS      X3, X2, X1
+	VHADDPS      X1, X0, X0
+	VXORPS       X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       X0, (R13)
+	VEXTRACTPS   $0x01, X0, (R13)(SI*1)
+	VEXTRACTPS   $0x02, X0, (R13)(SI*2)
+	VEXTRACTPS   $0x03, X0, (R13)(DI*1)
+	MOVQ         ldp+8(FP), AX
+	LEAQ         (R13)(AX*4), R13
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VEXTRACTF128 $0x01, Y6, X2
+	VADDPS       X2, X6, X2
+	VEXTRACTF128 $0x01, Y7, X3
+	VADDPS       X3, X7, X3
+	VHADDPS      X1, X0, X0
+	VHADDPS      X3, X2, X1
+	VHADDPS      X1, X0, X0
+	VXORPS       X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       X0, (R13)
+	VEXTRACTPS   $0x01, X0, (R13)(SI*1)
+	VEXTRACTPS   $0x02, X0, (R13)(SI*2)
+	VEXTRACTPS   $0x03, X0, (R13)(DI*1)
+	MOVQ         share+56(FP), AX
+	SUBQ         $0x01, AX
+	IMULQ        ldp+8(FP), AX
+	LEAQ         (R13)(AX*4), R13
+	SUBQ         R11, R10
+	MOVQ         share+56(FP), AX
+	IMULQ        steps+64(FP), AX
+	SHLQ         $0x05, AX
+	ADDQ         AX, R10
+	DECQ         R14
+	JNZ          group
+	MOVQ         ldw+32(FP), AX
+	LEAQ         (DX)(AX*4), DX
+	ADDQ         $0x04, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func values1Of2AVX2(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·values1Of2AVX2(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x02, CX
+	LEAQ (CX)(CX*2), AX
+	MOVQ steps+64(FP), BX
+	SHLQ $0x05, BX
+	LEAQ (BX)(BX*2), AX
+	MOVQ p+8(FP), DI
+	MOVQ w+24(FP), R8
+	MOVQ rows+40(FP), R9
+
+row:
+	MOVQ x+0(FP), DX
+	MOVQ R8, AX
+	LEAQ (AX)(CX*8), SI
+	MOVQ DI, R10
+	MOVQ groups+48(FP), R12
+
+group:
+	VBROADCASTSS (R10), Y0
+	MOVQ         ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VBROADCASTSS (R10), Y1
+	MOVQ         share+56(FP), R11
+	SUBQ         $0x01, R11
+	IMULQ        ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	MOVQ         steps+64(FP), R11
+
+step:
+	VMOVUPS    (DX), Y2
+	VMOVUPS    (DX)(BX*1), Y3
+	TESTQ      $+1, R11
+	JNZ        sameline
+	PREFETCHT1 (SI)
+
+sameline:
+	VMOVUPS     (AX), Y4
+	VFMADD231PS Y4, Y0, Y2
+	VFMADD231PS Y4, Y1, Y3
+	VMOVUPS     Y2, (DX)
+	VMOVUPS     Y3, (DX)(BX*1)
+	ADDQ        $+32, DX
+	ADDQ        $+32, AX
+	ADDQ        $+32, SI
+	DECQ        R11
+	JNZ         step
+	SUBQ        BX, DX
+	MOVQ        share+56(FP), R11
+	IMULQ       steps+64(FP), R11
+	SHLQ        $0x05, R11
+	ADDQ        R11, DX
+	DECQ        R12
+	JNZ         group
+	LEAQ        (R8)(CX*1), R8
+	ADDQ        $0x04, DI
+	DECQ        R9
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func values4Of2AVX2(x *float32, p *float32, ldp int, w *float32, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·values4Of2AVX2(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x02, CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ steps+64(FP), SI
+	SHLQ $0x05, SI
+	LEAQ (SI)(SI*2), AX
+	MOVQ p+8(FP), R8
+	MOVQ w+24(FP), R9
+	MOVQ rows+40(FP), R10
+
+row:
+	MOVQ x+0(FP), BX
+	MOVQ R9, AX
+	LEAQ (AX)(CX*8), DI
+	MOVQ R8, R11
+	MOVQ groups+48(FP), R13
+
+group:
+	VBROADCASTSS (R11), Y0
+	VBROADCASTSS 4(R11), Y1
+	VBROADCASTSS 8(R11), Y2
+	VBROADCASTSS 12(R11), Y3
+	MOVQ         ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	VBROADCASTSS (R11), Y4
+	VBROADCASTSS 4(R11), Y5
+	VBROADCASTSS 8(R11), Y6
+	VBROADCASTSS 12(R11), Y7
+	MOVQ         share+56(FP), R12
+	SUBQ         $0x01, R12
+	IMULQ        ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVQ         steps+64(FP), R12
+
+step:
+	VMOVUPS    (BX), Y8
+	VMOVUPS    (BX)(SI*1), Y9
+	TESTQ      $+1, R12
+	JNZ        sameline
+	PREFETCHT1 (DI)
+	PREFETCHT1 (DI)(CX*1)
+	PREFETCHT1 (DI)(CX*2)
+	PREFETCHT1 (DI)(DX*1)
+
+sameline:
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y0, Y8
+	VFMADD231PS Y10, Y4, Y9
+	VMOVUPS     (AX)(CX*1), Y10
+	VFMADD231PS Y10, Y1, Y8
+	VFMADD231PS Y10, Y5, Y9
+	VMOVUPS     (AX)(CX*2), Y10
+	VFMADD231PS Y10, Y2, Y8
+	VFMADD231PS Y10, Y6, Y9
+	VMOVUPS     (AX)(DX*1), Y10
+	VFMADD231PS Y10, Y3, Y8
+	VFMADD231PS Y10, Y7, Y9
+	VMOVUPS     Y8, (BX)
+	VMOVUPS     Y9, (BX)(SI*1)
+	ADDQ        $+32, BX
+	ADDQ        $+32, AX
+	ADDQ        $+32, DI
+	DECQ        R12
+	JNZ         step
+	SUBQ        SI, BX
+	MOVQ        share+56(FP), R12
+	IMULQ       steps+64(FP), R12
+	SHLQ        $0x05, R12
+	ADDQ        R12, BX
+	DECQ        R13
+	JNZ         group
+	LEAQ        (R9)(CX*4), R9
+	ADDQ        $0x10, R8
+	DECQ        R10
+	JNZ         row
+	VZEROUPPER
+	RET
+
 // func panelBF16AVX2(c *float32, ldc int, x *float32, ldx int, w *uint16, ldw int, quads int, k int)
 // Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·panelBF16AVX2(SB), NOSPLIT, $0-64
@@ -3871,6 +6891,476 @@ onedone:
 	VZEROUPPER
 	RET
 
+// func scoresOf1BF16AVX2(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·scoresOf1BF16AVX2(SB), NOSPLIT, $0-72
+	MOVQ  p+0(FP), CX
+	MOVQ  w+24(FP), DX
+	MOVQ  rows+40(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  BX, R8
+	SHLQ  $0x01, R8
+	LEAQ  (R8)(R8*2), R9
+	MOVQ  steps+64(FP), R11
+	SHLQ  $0x05, R11
+	LEAQ  (R11)(R11*2), AX
+	IMULQ ldw+32(FP), R8
+	IMULQ ldw+32(FP), R9
+
+row:
+	MOVQ x+16(FP), R10
+	MOVQ DX, R12
+	MOVQ CX, R13
+	MOVQ groups+48(FP), R14
+
+group:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   steps+64(FP), AX
+
+step:
+	PREFETCHT1   2048(R12)
+	PREFETCHT1   2048(R12)(R8*1)
+	PREFETCHT1   2048(R12)(R8*2)
+	PREFETCHT1   2048(R12)(R9*1)
+	VMOVUPS      (R10), Y4
+	VPMOVZXWD    (R12), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VPMOVZXWD    (R12)(R8*1), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VFMADD231PS  Y5, Y4, Y1
+	VPMOVZXWD    (R12)(R8*2), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VPMOVZXWD    (R12)(R9*1), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VFMADD231PS  Y5, Y4, Y3
+	ADDQ         $+32, R10
+	ADDQ         $+16, R12
+	DECQ         AX
+	JNZ          step
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X0
+	VEXTRACTF128 $0x01, Y1, X4
+	VADDPS       X4, X1, X1
+	VEXTRACTF128 $0x01, Y2, X4
+	VADDPS       X4, X2, X2
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X4, X3, X3
+	VHADDPS      X1, X0, X0
+	VHADDPS      X3, X2, X1
+	VHADDPS      X1, X0, X0
+	VXORPS       X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       X0, (R13)
+	VEXTRACTPS   $0x01, X0, (R13)(SI*1)
+	VEXTRACTPS   $0x02, X0, (R13)(SI*2)
+	VEXTRACTPS   $0x03, X0, (R13)(DI*1)
+	MOVQ         share+56(FP), AX
+	SUBQ         $0x00, AX
+	IMULQ        ldp+8(FP), AX
+	LEAQ         (R13)(AX*4), R13
+	SUBQ         R11, R10
+	MOVQ         share+56(FP), AX
+	IMULQ        steps+64(FP), AX
+	SHLQ         $0x05, AX
+	ADDQ         AX, R10
+	DECQ         R14
+	JNZ          group
+	MOVQ         ldw+32(FP), AX
+	LEAQ         (DX)(AX*2), DX
+	ADDQ         $0x04, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func values1Of1BF16AVX2(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·values1Of1BF16AVX2(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), AX
+	MOVQ steps+64(FP), BX
+	SHLQ $0x05, BX
+	LEAQ (BX)(BX*2), AX
+	MOVQ p+8(FP), DI
+	MOVQ w+24(FP), R8
+	MOVQ rows+40(FP), R9
+
+row:
+	MOVQ x+0(FP), DX
+	MOVQ R8, AX
+	LEAQ (AX)(CX*8), SI
+	MOVQ DI, R10
+	MOVQ groups+48(FP), R12
+
+group:
+	VBROADCASTSS (R10), Y0
+	MOVQ         share+56(FP), R11
+	SUBQ         $0x00, R11
+	IMULQ        ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	MOVQ         steps+64(FP), R11
+
+step:
+	VMOVUPS     (DX), Y1
+	PREFETCHT1  (SI)
+	VPMOVZXWD   (AX), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VFMADD231PS Y2, Y0, Y1
+	VMOVUPS     Y1, (DX)
+	ADDQ        $+32, DX
+	ADDQ        $+16, AX
+	ADDQ        $+16, SI
+	DECQ        R11
+	JNZ         step
+	SUBQ        BX, DX
+	MOVQ        share+56(FP), R11
+	IMULQ       steps+64(FP), R11
+	SHLQ        $0x05, R11
+	ADDQ        R11, DX
+	DECQ        R12
+	JNZ         group
+	LEAQ        (R8)(CX*1), R8
+	ADDQ        $0x04, DI
+	DECQ        R9
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func values4Of1BF16AVX2(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·values4Of1BF16AVX2(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ steps+64(FP), SI
+	SHLQ $0x05, SI
+	LEAQ (SI)(SI*2), AX
+	MOVQ p+8(FP), R8
+	MOVQ w+24(FP), R9
+	MOVQ rows+40(FP), R10
+
+row:
+	MOVQ x+0(FP), BX
+	MOVQ R9, AX
+	LEAQ (AX)(CX*8), DI
+	MOVQ R8, R11
+	MOVQ groups+48(FP), R13
+
+group:
+	VBROADCASTSS (R11), Y0
+	VBROADCASTSS 4(R11), Y1
+	VBROADCASTSS 8(R11), Y2
+	VBROADCASTSS 12(R11), Y3
+	MOVQ         share+56(FP), R12
+	SUBQ         $0x00, R12
+	IMULQ        ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVQ         steps+64(FP), R12
+
+step:
+	VMOVUPS     (BX), Y4
+	PREFETCHT1  (DI)
+	PREFETCHT1  (DI)(CX*1)
+	PREFETCHT1  (DI)(CX*2)
+	PREFETCHT1  (DI)(DX*1)
+	VPMOVZXWD   (AX), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VFMADD231PS Y5, Y0, Y4
+	VPMOVZXWD   (AX)(CX*1), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VFMADD231PS Y5, Y1, Y4
+	VPMOVZXWD   (AX)(CX*2), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VFMADD231PS Y5, Y2, Y4
+	VPMOVZXWD   (AX)(DX*1), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VFMADD231PS Y5, Y3, Y4
+	VMOVUPS     Y4, (BX)
+	ADDQ        $+32, BX
+	ADDQ        $+16, AX
+	ADDQ        $+16, DI
+	DECQ        R12
+	JNZ         step
+	SUBQ        SI, BX
+	MOVQ        share+56(FP), R12
+	IMULQ       steps+64(FP), R12
+	SHLQ        $0x05, R12
+	ADDQ        R12, BX
+	DECQ        R13
+	JNZ         group
+	LEAQ        (R9)(CX*4), R9
+	ADDQ        $0x10, R8
+	DECQ        R10
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func scoresOf2BF16AVX2(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·scoresOf2BF16AVX2(SB), NOSPLIT, $0-72
+	MOVQ  p+0(FP), CX
+	MOVQ  w+24(FP), DX
+	MOVQ  rows+40(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  BX, R8
+	SHLQ  $0x01, R8
+	LEAQ  (R8)(R8*2), R9
+	MOVQ  steps+64(FP), R11
+	SHLQ  $0x05, R11
+	LEAQ  (R11)(R11*2), AX
+	IMULQ ldw+32(FP), R8
+	IMULQ ldw+32(FP), R9
+
+row:
+	MOVQ x+16(FP), R10
+	MOVQ DX, R12
+	MOVQ CX, R13
+	MOVQ groups+48(FP), R14
+
+group:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   steps+64(FP), AX
+
+step:
+	PREFETCHT1   2048(R12)
+	PREFETCHT1   2048(R12)(R8*1)
+	PREFETCHT1   2048(R12)(R8*2)
+	PREFETCHT1   2048(R12)(R9*1)
+	VMOVUPS      (R10), Y8
+	VMOVUPS      (R10)(R11*1), Y9
+	VPMOVZXWD    (R12), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y4
+	VPMOVZXWD    (R12)(R8*1), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y10, Y8, Y1
+	VFMADD231PS  Y10, Y9, Y5
+	VPMOVZXWD    (R12)(R8*2), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y10, Y8, Y2
+	VFMADD231PS  Y10, Y9, Y6
+	VPMOVZXWD    (R12)(R9*1), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFMADD231PS  Y10, Y8, Y3
+	VFMADD231PS  Y10, Y9, Y7
+	ADDQ         $+32, R10
+	ADDQ         $+16, R12
+	DECQ         AX
+	JNZ          step
+	VEXTRACTF128 $0x01, Y0, X8
+	VADDPS       X8, X0, X0
+	VEXTRACTF128 $0x01, Y1, X8
+	VADDPS       X8, X1, X1
+	VEXTRACTF128 $0x01, Y2, X8
+	VADDPS       X8, X2, X2
+	VEXTRACTF128 $0x01, Y3, X8
+	VADDPS       X8, X3, X3
+	VHADDPS      X1, X0, X0
+	VHADDPS      X3, X2, X1
+	VHADDPS      X1, X0, X0
+	VXORPS       X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       X0, (R13)
+	VEXTRACTPS   $0x01, X0, (R13)(SI*1)
+	VEXTRACTPS   $0x02, X0, (R13)(SI*2)
+	VEXTRACTPS   $0x03, X0, (R13)(DI*1)
+	MOVQ         ldp+8(FP), AX
+	LEAQ         (R13)(AX*4), R13
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VEXTRACTF128 $0x01, Y6, X2
+	VADDPS       X2, X6, X2
+	VEXTRACTF128 $0x01, Y7, X3
+	VADDPS       X3, X7, X3
+	VHADDPS      X1, X0, X0
+	VHADDPS      X3, X2, X1
+	VHADDPS      X1, X0, X0
+	VXORPS       X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       X0, (R13)
+	VEXTRACTPS   $0x01, X0, (R13)(SI*1)
+	VEXTRACTPS   $0x02, X0, (R13)(SI*2)
+	VEXTRACTPS   $0x03, X0, (R13)(DI*1)
+	MOVQ         share+56(FP), AX
+	SUBQ         $0x01, AX
+	IMULQ        ldp+8(FP), AX
+	LEAQ         (R13)(AX*4), R13
+	SUBQ         R11, R10
+	MOVQ         share+56(FP), AX
+	IMULQ        steps+64(FP), AX
+	SHLQ         $0x05, AX
+	ADDQ         AX, R10
+	DECQ         R14
+	JNZ          group
+	MOVQ         ldw+32(FP), AX
+	LEAQ         (DX)(AX*2), DX
+	ADDQ         $0x04, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func values1Of2BF16AVX2(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·values1Of2BF16AVX2(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), AX
+	MOVQ steps+64(FP), BX
+	SHLQ $0x05, BX
+	LEAQ (BX)(BX*2), AX
+	MOVQ p+8(FP), DI
+	MOVQ w+24(FP), R8
+	MOVQ rows+40(FP), R9
+
+row:
+	MOVQ x+0(FP), DX
+	MOVQ R8, AX
+	LEAQ (AX)(CX*8), SI
+	MOVQ DI, R10
+	MOVQ groups+48(FP), R12
+
+group:
+	VBROADCASTSS (R10), Y0
+	MOVQ         ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VBROADCASTSS (R10), Y1
+	MOVQ         share+56(FP), R11
+	SUBQ         $0x01, R11
+	IMULQ        ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	MOVQ         steps+64(FP), R11
+
+step:
+	VMOVUPS     (DX), Y2
+	VMOVUPS     (DX)(BX*1), Y3
+	PREFETCHT1  (SI)
+	VPMOVZXWD   (AX), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VFMADD231PS Y4, Y0, Y2
+	VFMADD231PS Y4, Y1, Y3
+	VMOVUPS     Y2, (DX)
+	VMOVUPS     Y3, (DX)(BX*1)
+	ADDQ        $+32, DX
+	ADDQ        $+16, AX
+	ADDQ        $+16, SI
+	DECQ        R11
+	JNZ         step
+	SUBQ        BX, DX
+	MOVQ        share+56(FP), R11
+	IMULQ       steps+64(FP), R11
+	SHLQ        $0x05, R11
+	ADDQ        R11, DX
+	DECQ        R12
+	JNZ         group
+	LEAQ        (R8)(CX*1), R8
+	ADDQ        $0x04, DI
+	DECQ        R9
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func values4Of2BF16AVX2(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·values4Of2BF16AVX2(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ steps+64(FP), SI
+	SHLQ $0x05, SI
+	LEAQ (SI)(SI*2), AX
+	MOVQ p+8(FP), R8
+	MOVQ w+24(FP), R9
+	MOVQ rows+40(FP), R10
+
+row:
+	MOVQ x+0(FP), BX
+	MOVQ R9, AX
+	LEAQ (AX)(CX*8), DI
+	MOVQ R8, R11
+	MOVQ groups+48(FP), R13
+
+group:
+	VBROADCASTSS (R11), Y0
+	VBROADCASTSS 4(R11), Y1
+	VBROADCASTSS 8(R11), Y2
+	VBROADCASTSS 12(R11), Y3
+	MOVQ         ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	VBROADCASTSS (R11), Y4
+	VBROADCASTSS 4(R11), Y5
+	VBROADCASTSS 8(R11), Y6
+	VBROADCASTSS 12(R11), Y7
+	MOVQ         share+56(FP), R12
+	SUBQ         $0x01, R12
+	IMULQ        ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVQ         steps+64(FP), R12
+
+step:
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(SI*1), Y9
+	PREFETCHT1  (DI)
+	PREFETCHT1  (DI)(CX*1)
+	PREFETCHT1  (DI)(CX*2)
+	PREFETCHT1  (DI)(DX*1)
+	VPMOVZXWD   (AX), Y10
+	VPSLLD      $0x10, Y10, Y10
+	VFMADD231PS Y10, Y0, Y8
+	VFMADD231PS Y10, Y4, Y9
+	VPMOVZXWD   (AX)(CX*1), Y10
+	VPSLLD      $0x10, Y10, Y10
+	VFMADD231PS Y10, Y1, Y8
+	VFMADD231PS Y10, Y5, Y9
+	VPMOVZXWD   (AX)(CX*2), Y10
+	VPSLLD      $0x10, Y10, Y10
+	VFMADD231PS Y10, Y2, Y8
+	VFMADD231PS Y10, Y6, Y9
+	VPMOVZXWD   (AX)(DX*1), Y10
+	VPSLLD      $0x10, Y10, Y10
+	VFMADD231PS Y10, Y3, Y8
+	VFMADD231PS Y10, Y7, Y9
+	VMOVUPS     Y8, (BX)
+	VMOVUPS     Y9, (BX)(SI*1)
+	ADDQ        $+32, BX
+	ADDQ        $+16, AX
+	ADDQ        $+16, DI
+	DECQ        R12
+	JNZ         step
+	SUBQ        SI, BX
+	MOVQ        share+56(FP), R12
+	IMULQ       steps+64(FP), R12
+	SHLQ        $0x05, R12
+	ADDQ        R12, BX
+	DECQ        R13
+	JNZ         group
+	LEAQ        (R9)(CX*4), R9
+	ADDQ        $0x10, R8
+	DECQ        R10
+	JNZ         row
+	VZEROUPPER
+	RET
+
 // func panelF16AVX2(c *float32, ldc int, x *float32, ldx int, w *uint16, ldw int, quads int, k int)
 // Requires: AVX, CMOV, F16C, FMA3
 TEXT ·panelF16AVX2(SB), NOSPLIT, $0-64
@@ -4168,6 +7658,458 @@ onerow:
 	JMP          one
 
 onedone:
+	VZEROUPPER
+	RET
+
+// func scoresOf1F16AVX2(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·scoresOf1F16AVX2(SB), NOSPLIT, $0-72
+	MOVQ  p+0(FP), CX
+	MOVQ  w+24(FP), DX
+	MOVQ  rows+40(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  BX, R8
+	SHLQ  $0x01, R8
+	LEAQ  (R8)(R8*2), R9
+	MOVQ  steps+64(FP), R11
+	SHLQ  $0x05, R11
+	LEAQ  (R11)(R11*2), AX
+	IMULQ ldw+32(FP), R8
+	IMULQ ldw+32(FP), R9
+
+row:
+	MOVQ x+16(FP), R10
+	MOVQ DX, R12
+	MOVQ CX, R13
+	MOVQ groups+48(FP), R14
+
+group:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   steps+64(FP), AX
+
+step:
+	PREFETCHT1   2048(R12)
+	PREFETCHT1   2048(R12)(R8*1)
+	PREFETCHT1   2048(R12)(R8*2)
+	PREFETCHT1   2048(R12)(R9*1)
+	VMOVUPS      (R10), Y4
+	VCVTPH2PS    (R12), Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VCVTPH2PS    (R12)(R8*1), Y5
+	VFMADD231PS  Y5, Y4, Y1
+	VCVTPH2PS    (R12)(R8*2), Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VCVTPH2PS    (R12)(R9*1), Y5
+	VFMADD231PS  Y5, Y4, Y3
+	ADDQ         $+32, R10
+	ADDQ         $+16, R12
+	DECQ         AX
+	JNZ          step
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X0
+	VEXTRACTF128 $0x01, Y1, X4
+	VADDPS       X4, X1, X1
+	VEXTRACTF128 $0x01, Y2, X4
+	VADDPS       X4, X2, X2
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X4, X3, X3
+	VHADDPS      X1, X0, X0
+	VHADDPS      X3, X2, X1
+	VHADDPS      X1, X0, X0
+	VXORPS       X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       X0, (R13)
+	VEXTRACTPS   $0x01, X0, (R13)(SI*1)
+	VEXTRACTPS   $0x02, X0, (R13)(SI*2)
+	VEXTRACTPS   $0x03, X0, (R13)(DI*1)
+	MOVQ         share+56(FP), AX
+	SUBQ         $0x00, AX
+	IMULQ        ldp+8(FP), AX
+	LEAQ         (R13)(AX*4), R13
+	SUBQ         R11, R10
+	MOVQ         share+56(FP), AX
+	IMULQ        steps+64(FP), AX
+	SHLQ         $0x05, AX
+	ADDQ         AX, R10
+	DECQ         R14
+	JNZ          group
+	MOVQ         ldw+32(FP), AX
+	LEAQ         (DX)(AX*2), DX
+	ADDQ         $0x04, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func values1Of1F16AVX2(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·values1Of1F16AVX2(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), AX
+	MOVQ steps+64(FP), BX
+	SHLQ $0x05, BX
+	LEAQ (BX)(BX*2), AX
+	MOVQ p+8(FP), DI
+	MOVQ w+24(FP), R8
+	MOVQ rows+40(FP), R9
+
+row:
+	MOVQ x+0(FP), DX
+	MOVQ R8, AX
+	LEAQ (AX)(CX*8), SI
+	MOVQ DI, R10
+	MOVQ groups+48(FP), R12
+
+group:
+	VBROADCASTSS (R10), Y0
+	MOVQ         share+56(FP), R11
+	SUBQ         $0x00, R11
+	IMULQ        ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	MOVQ         steps+64(FP), R11
+
+step:
+	VMOVUPS     (DX), Y1
+	PREFETCHT1  (SI)
+	VCVTPH2PS   (AX), Y2
+	VFMADD231PS Y2, Y0, Y1
+	VMOVUPS     Y1, (DX)
+	ADDQ        $+32, DX
+	ADDQ        $+16, AX
+	ADDQ        $+16, SI
+	DECQ        R11
+	JNZ         step
+	SUBQ        BX, DX
+	MOVQ        share+56(FP), R11
+	IMULQ       steps+64(FP), R11
+	SHLQ        $0x05, R11
+	ADDQ        R11, DX
+	DECQ        R12
+	JNZ         group
+	LEAQ        (R8)(CX*1), R8
+	ADDQ        $0x04, DI
+	DECQ        R9
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func values4Of1F16AVX2(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·values4Of1F16AVX2(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ steps+64(FP), SI
+	SHLQ $0x05, SI
+	LEAQ (SI)(SI*2), AX
+	MOVQ p+8(FP), R8
+	MOVQ w+24(FP), R9
+	MOVQ rows+40(FP), R10
+
+row:
+	MOVQ x+0(FP), BX
+	MOVQ R9, AX
+	LEAQ (AX)(CX*8), DI
+	MOVQ R8, R11
+	MOVQ groups+48(FP), R13
+
+group:
+	VBROADCASTSS (R11), Y0
+	VBROADCASTSS 4(R11), Y1
+	VBROADCASTSS 8(R11), Y2
+	VBROADCASTSS 12(R11), Y3
+	MOVQ         share+56(FP), R12
+	SUBQ         $0x00, R12
+	IMULQ        ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVQ         steps+64(FP), R12
+
+step:
+	VMOVUPS     (BX), Y4
+	PREFETCHT1  (DI)
+	PREFETCHT1  (DI)(CX*1)
+	PREFETCHT1  (DI)(CX*2)
+	PREFETCHT1  (DI)(DX*1)
+	VCVTPH2PS   (AX), Y5
+	VFMADD231PS Y5, Y0, Y4
+	VCVTPH2PS   (AX)(CX*1), Y5
+	VFMADD231PS Y5, Y1, Y4
+	VCVTPH2PS   (AX)(CX*2), Y5
+	VFMADD231PS Y5, Y2, Y4
+	VCVTPH2PS   (AX)(DX*1), Y5
+	VFMADD231PS Y5, Y3, Y4
+	VMOVUPS     Y4, (BX)
+	ADDQ        $+32, BX
+	ADDQ        $+16, AX
+	ADDQ        $+16, DI
+	DECQ        R12
+	JNZ         step
+	SUBQ        SI, BX
+	MOVQ        share+56(FP), R12
+	IMULQ       steps+64(FP), R12
+	SHLQ        $0x05, R12
+	ADDQ        R12, BX
+	DECQ        R13
+	JNZ         group
+	LEAQ        (R9)(CX*4), R9
+	ADDQ        $0x10, R8
+	DECQ        R10
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func scoresOf2F16AVX2(p *float32, ldp int, x *float32, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·scoresOf2F16AVX2(SB), NOSPLIT, $0-72
+	MOVQ  p+0(FP), CX
+	MOVQ  w+24(FP), DX
+	MOVQ  rows+40(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  BX, R8
+	SHLQ  $0x01, R8
+	LEAQ  (R8)(R8*2), R9
+	MOVQ  steps+64(FP), R11
+	SHLQ  $0x05, R11
+	LEAQ  (R11)(R11*2), AX
+	IMULQ ldw+32(FP), R8
+	IMULQ ldw+32(FP), R9
+
+row:
+	MOVQ x+16(FP), R10
+	MOVQ DX, R12
+	MOVQ CX, R13
+	MOVQ groups+48(FP), R14
+
+group:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   steps+64(FP), AX
+
+step:
+	PREFETCHT1   2048(R12)
+	PREFETCHT1   2048(R12)(R8*1)
+	PREFETCHT1   2048(R12)(R8*2)
+	PREFETCHT1   2048(R12)(R9*1)
+	VMOVUPS      (R10), Y8
+	VMOVUPS      (R10)(R11*1), Y9
+	VCVTPH2PS    (R12), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y4
+	VCVTPH2PS    (R12)(R8*1), Y10
+	VFMADD231PS  Y10, Y8, Y1
+	VFMADD231PS  Y10, Y9, Y5
+	VCVTPH2PS    (R12)(R8*2), Y10
+	VFMADD231PS  Y10, Y8, Y2
+	VFMADD231PS  Y10, Y9, Y6
+	VCVTPH2PS    (R12)(R9*1), Y10
+	VFMADD231PS  Y10, Y8, Y3
+	VFMADD231PS  Y10, Y9, Y7
+	ADDQ         $+32, R10
+	ADDQ         $+16, R12
+	DECQ         AX
+	JNZ          step
+	VEXTRACTF128 $0x01, Y0, X8
+	VADDPS       X8, X0, X0
+	VEXTRACTF128 $0x01, Y1, X8
+	VADDPS       X8, X1, X1
+	VEXTRACTF128 $0x01, Y2, X8
+	VADDPS       X8, X2, X2
+	VEXTRACTF128 $0x01, Y3, X8
+	VADDPS       X8, X3, X3
+	VHADDPS      X1, X0, X0
+	VHADDPS      X3, X2, X1
+	VHADDPS      X1, X0, X0
+	VXORPS       X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       X0, (R13)
+	VEXTRACTPS   $0x01, X0, (R13)(SI*1)
+	VEXTRACTPS   $0x02, X0, (R13)(SI*2)
+	VEXTRACTPS   $0x03, X0, (R13)(DI*1)
+	MOVQ         ldp+8(FP), AX
+	LEAQ         (R13)(AX*4), R13
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VEXTRACTF128 $0x01, Y6, X2
+	VADDPS       X2, X6, X2
+	VEXTRACTF128 $0x01, Y7, X3
+	VADDPS       X3, X7, X3
+	VHADDPS      X1, X0, X0
+	VHADDPS      X3, X2, X1
+	VHADDPS      X1, X0, X0
+	VXORPS       X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       X0, (R13)
+	VEXTRACTPS   $0x01, X0, (R13)(SI*1)
+	VEXTRACTPS   $0x02, X0, (R13)(SI*2)
+	VEXTRACTPS   $0x03, X0, (R13)(DI*1)
+	MOVQ         share+56(FP), AX
+	SUBQ         $0x01, AX
+	IMULQ        ldp+8(FP), AX
+	LEAQ         (R13)(AX*4), R13
+	SUBQ         R11, R10
+	MOVQ         share+56(FP), AX
+	IMULQ        steps+64(FP), AX
+	SHLQ         $0x05, AX
+	ADDQ         AX, R10
+	DECQ         R14
+	JNZ          group
+	MOVQ         ldw+32(FP), AX
+	LEAQ         (DX)(AX*2), DX
+	ADDQ         $0x04, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func values1Of2F16AVX2(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·values1Of2F16AVX2(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), AX
+	MOVQ steps+64(FP), BX
+	SHLQ $0x05, BX
+	LEAQ (BX)(BX*2), AX
+	MOVQ p+8(FP), DI
+	MOVQ w+24(FP), R8
+	MOVQ rows+40(FP), R9
+
+row:
+	MOVQ x+0(FP), DX
+	MOVQ R8, AX
+	LEAQ (AX)(CX*8), SI
+	MOVQ DI, R10
+	MOVQ groups+48(FP), R12
+
+group:
+	VBROADCASTSS (R10), Y0
+	MOVQ         ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VBROADCASTSS (R10), Y1
+	MOVQ         share+56(FP), R11
+	SUBQ         $0x01, R11
+	IMULQ        ldp+16(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	MOVQ         steps+64(FP), R11
+
+step:
+	VMOVUPS     (DX), Y2
+	VMOVUPS     (DX)(BX*1), Y3
+	PREFETCHT1  (SI)
+	VCVTPH2PS   (AX), Y4
+	VFMADD231PS Y4, Y0, Y2
+	VFMADD231PS Y4, Y1, Y3
+	VMOVUPS     Y2, (DX)
+	VMOVUPS     Y3, (DX)(BX*1)
+	ADDQ        $+32, DX
+	ADDQ        $+16, AX
+	ADDQ        $+16, SI
+	DECQ        R11
+	JNZ         step
+	SUBQ        BX, DX
+	MOVQ        share+56(FP), R11
+	IMULQ       steps+64(FP), R11
+	SHLQ        $0x05, R11
+	ADDQ        R11, DX
+	DECQ        R12
+	JNZ         group
+	LEAQ        (R8)(CX*1), R8
+	ADDQ        $0x04, DI
+	DECQ        R9
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func values4Of2F16AVX2(x *float32, p *float32, ldp int, w *uint16, ldw int, rows int, groups int, share int, steps int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·values4Of2F16AVX2(SB), NOSPLIT, $0-72
+	MOVQ ldw+32(FP), CX
+	SHLQ $0x01, CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ steps+64(FP), SI
+	SHLQ $0x05, SI
+	LEAQ (SI)(SI*2), AX
+	MOVQ p+8(FP), R8
+	MOVQ w+24(FP), R9
+	MOVQ rows+40(FP), R10
+
+row:
+	MOVQ x+0(FP), BX
+	MOVQ R9, AX
+	LEAQ (AX)(CX*8), DI
+	MOVQ R8, R11
+	MOVQ groups+48(FP), R13
+
+group:
+	VBROADCASTSS (R11), Y0
+	VBROADCASTSS 4(R11), Y1
+	VBROADCASTSS 8(R11), Y2
+	VBROADCASTSS 12(R11), Y3
+	MOVQ         ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	VBROADCASTSS (R11), Y4
+	VBROADCASTSS 4(R11), Y5
+	VBROADCASTSS 8(R11), Y6
+	VBROADCASTSS 12(R11), Y7
+	MOVQ         share+56(FP), R12
+	SUBQ         $0x01, R12
+	IMULQ        ldp+16(FP), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVQ         steps+64(FP), R12
+
+step:
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(SI*1), Y9
+	PREFETCHT1  (DI)
+	PREFETCHT1  (DI)(CX*1)
+	PREFETCHT1  (DI)(CX*2)
+	PREFETCHT1  (DI)(DX*1)
+	VCVTPH2PS   (AX), Y10
+	VFMADD231PS Y10, Y0, Y8
+	VFMADD231PS Y10, Y4, Y9
+	VCVTPH2PS   (AX)(CX*1), Y10
+	VFMADD231PS Y10, Y1, Y8
+	VFMADD231PS Y10, Y5, Y9
+	VCVTPH2PS   (AX)(CX*2), Y10
+	VFMADD231PS Y10, Y2, Y8
+	VFMADD231PS Y10, Y6, Y9
+	VCVTPH2PS   (AX)(DX*1), Y10
+	VFMADD231PS Y10, Y3, Y8
+	VFMADD231PS Y10, Y7, Y9
+	VMOVUPS     Y8, (BX)
+	VMOVUPS     Y9, (BX)(SI*1)
+	ADDQ        $+32, BX
+	ADDQ        $+16, AX
+	ADDQ        $+16, DI
+	DECQ        R12
+	JNZ         step
+	SUBQ        SI, BX
+	MOVQ        share+56(FP), R12
+	IMULQ       steps+64(FP), R12
+	SHLQ        $0x05, R12
+	ADDQ        R12, BX
+	DECQ        R13
+	JNZ         group
+	LEAQ        (R9)(CX*4), R9
+	ADDQ        $0x10, R8
+	DECQ        R10
+	JNZ         row
 	VZEROUPPER
 	RET
 
@@ -7034,13 +10976,10 @@ done:
 	VSHUFF64X2    $0xdd, Z4, Z8, Z4
 	VADDPS        Z4, Z5, Z5
 	VSHUFPS       $0x88, Z5, Z5, Z4
-	VSHUFPS       $0xdd, Z5, Z5, Z6
-	VADDPS        Z6, Z4, Z4
-	VSHUFPS       $0x88, Z5, Z5, Z6
 	VSHUFPS       $0xdd, Z5, Z5, Z5
-	VADDPS        Z5, Z6, Z6
-	VSHUFPS       $0x88, Z6, Z4, Z5
-	VSHUFPS       $0xdd, Z6, Z4, Z4
+	VADDPS        Z5, Z4, Z4
+	VSHUFPS       $0x88, Z4, Z4, Z5
+	VSHUFPS       $0xdd, Z4, Z4, Z4
 	VADDPS        Z4, Z5, Z5
 	MOVL          $0x00001111, AX
 	KMOVW         AX, K1
@@ -7104,13 +11043,10 @@ done:
 	VSHUFF64X2    $0xdd, Z2, Z1, Z1
 	VADDPS        Z1, Z0, Z0
 	VSHUFPS       $0x88, Z0, Z0, Z1
-	VSHUFPS       $0xdd, Z0, Z0, Z2
-	VADDPS        Z2, Z1, Z1
-	VSHUFPS       $0x88, Z0, Z0, Z2
 	VSHUFPS       $0xdd, Z0, Z0, Z0
-	VADDPS        Z0, Z2, Z2
-	VSHUFPS       $0x88, Z2, Z1, Z0
-	VSHUFPS       $0xdd, Z2, Z1, Z1
+	VADDPS        Z0, Z1, Z1
+	VSHUFPS       $0x88, Z1, Z1, Z0
+	VSHUFPS       $0xdd, Z1, Z1, Z1
 	VADDPS        Z1, Z0, Z0
 	MOVL          $0x00001111, AX
 	KMOVW         AX, K1

@@ -15,6 +15,9 @@ type assembled struct {
 	f32       products[float32]
 	bf16, f16 products[uint16]
 
+	cache32             cached[float32]
+	cacheBF16, cacheF16 cached[uint16]
+
 	silu, gelu, geluTanh, softplus, multiply func(y, x *float32, n int)
 	multiplyAdd                              func(y, a, b *float32, n int)
 	axpy                                     func(y *float32, a float32, x *float32, n int)
@@ -56,9 +59,10 @@ type products[T float32 | uint16] struct {
 func avx512() Funcs {
 	a := &assembled{
 		name: "avx512", lanes: 16, masks: true, panelRows: 4,
-		f32:  products[float32]{panelAVX512, vectorAVX512, singleAVX512, dot, packAVX512, weightedRowsAVX512, weightedRows},
-		bf16: products[uint16]{panelBF16AVX512, vectorBF16AVX512, singleBF16AVX512, dotBF16, packBF16AVX512, weightedRowsBF16AVX512, weightedRowsBF16},
-		f16:  products[uint16]{panelF16AVX512, vectorF16AVX512, singleF16AVX512, dotF16, packF16AVX512, weightedRowsF16AVX512, weightedRowsF16},
+		f32:     products[float32]{panelAVX512, vectorAVX512, singleAVX512, dot, packAVX512, weightedRowsAVX512, weightedRows},
+		bf16:    products[uint16]{panelBF16AVX512, vectorBF16AVX512, singleBF16AVX512, dotBF16, packBF16AVX512, weightedRowsBF16AVX512, weightedRowsBF16},
+		f16:     products[uint16]{panelF16AVX512, vectorF16AVX512, singleF16AVX512, dotF16, packF16AVX512, weightedRowsF16AVX512, weightedRowsF16},
+		cache32: cache32AVX512(), cacheBF16: cacheBF16AVX512(), cacheF16: cacheF16AVX512(),
 		silu: siluAVX512, gelu: geluAVX512, geluTanh: geluTanhAVX512, softplus: softplusAVX512, multiply: multiplyAVX512,
 		multiplyAdd: multiplyAddAVX512, axpy: axpyAVX512, scale: scaleAVX512,
 		scaledMax: scaledMaxAVX512, expSum: expSumAVX512,
@@ -76,9 +80,10 @@ func avx512() Funcs {
 func avx2() Funcs {
 	a := &assembled{
 		name: "avx2", lanes: 8, panelRows: 2,
-		f32:  products[float32]{panelAVX2, vectorAVX2, singleAVX2, dot, nil, weightedRowsAVX2, weightedRows},
-		bf16: products[uint16]{panelBF16AVX2, vectorBF16AVX2, singleBF16AVX2, dotBF16, nil, weightedRowsBF16AVX2, weightedRowsBF16},
-		f16:  products[uint16]{panelF16AVX2, vectorF16AVX2, singleF16AVX2, dotF16, nil, weightedRowsF16AVX2, weightedRowsF16},
+		f32:     products[float32]{panelAVX2, vectorAVX2, singleAVX2, dot, nil, weightedRowsAVX2, weightedRows},
+		bf16:    products[uint16]{panelBF16AVX2, vectorBF16AVX2, singleBF16AVX2, dotBF16, nil, weightedRowsBF16AVX2, weightedRowsBF16},
+		f16:     products[uint16]{panelF16AVX2, vectorF16AVX2, singleF16AVX2, dotF16, nil, weightedRowsF16AVX2, weightedRowsF16},
+		cache32: cache32AVX2(), cacheBF16: cacheBF16AVX2(), cacheF16: cacheF16AVX2(),
 		silu: siluAVX2, gelu: geluAVX2, geluTanh: geluTanhAVX2, softplus: softplusAVX2, multiply: multiplyAVX2,
 		multiplyAdd: multiplyAddAVX2, axpy: axpyAVX2, scale: scaleAVX2,
 		scaledMax: scaledMaxAVX2, expSum: expSumAVX2,
@@ -108,6 +113,9 @@ func (a *assembled) funcs() Funcs {
 	f := Funcs{
 		Name: a.name, Gemm: a.gemm, GemmBF16: a.gemmBF16, GemmF16: a.gemmF16,
 		WeightedRows: a.rows, WeightedRowsBF16: a.rowsBF16, WeightedRowsF16: a.rowsF16,
+		Scores: cachedScores(a, a.cache32, a.f32), Values: cachedValues(a, a.cache32, a.f32),
+		ScoresBF16: cachedScores(a, a.cacheBF16, a.bf16), ValuesBF16: cachedValues(a, a.cacheBF16, a.bf16),
+		ScoresF16: cachedScores(a, a.cacheF16, a.f16), ValuesF16: cachedValues(a, a.cacheF16, a.f16),
 		Axpy: a.addScaled, Mul: unary(a.multiply, mul), MulAdd: a.mulAdd,
 		ScaledMax: a.maxScaled, ExpSum: a.sumExp, Scale: a.scaled,
 		SiLU: unary(a.silu, silu), GELU: unary(a.gelu, gelu),

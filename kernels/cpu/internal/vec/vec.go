@@ -44,6 +44,12 @@ type Funcs struct {
 	// WeightedRowsBF16 and WeightedRowsF16 are WeightedRows with rows of 16 bits.
 	WeightedRowsBF16, WeightedRowsF16 func(y, p []float32, v []uint16, ldv int)
 
+	// Scores is P[h,r] = X[h]·C[r,h/Share] and Values X[h] = Σ_r P[h,r]·C[r,h/Share], in the order of
+	// r, for all heads of one token; a head's are the bits that Gemm and WeightedRows make of it.
+	Scores, Values         func(c CacheArgs[float32])
+	ScoresBF16, ValuesBF16 func(c CacheArgs[uint16])
+	ScoresF16, ValuesF16   func(c CacheArgs[uint16])
+
 	// Axpy is y += a·x.
 	Axpy func(y []float32, a float32, x []float32)
 	// Mul is y *= x, element by element.
@@ -131,6 +137,8 @@ func Go() Funcs {
 		SiLU: silu, GELU: gelu, GELUTanh: geluTanh, Softplus: softplus,
 		WidenBF16: widenBF16, WidenF16: widenF16, RoundBF16: roundBF16, RoundF16: roundF16,
 		Moments: moments, AddMoments: addMoments, Normalize: normalize, Rotate: rotate,
+		Scores: scoresBy(dot), ScoresBF16: scoresBy(dotBF16), ScoresF16: scoresBy(dotF16),
+		Values: valuesBy(weightedRows), ValuesBF16: valuesBy(weightedRowsBF16), ValuesF16: valuesBy(weightedRowsF16),
 		Conv: conv, ScanIn: scanIn, ScanOut: scanOut, Scan: scan, Fused: fused, Sum: sum,
 		Grads: goGrads(),
 	}

@@ -295,7 +295,7 @@ func reduce(set isa, v reg.VecVirtual, with func(ops ...Op)) reg.Register {
 	return v.AsX()
 }
 
-// paramMem is where a parameter of four bytes lies.
+// paramMem is where a parameter lies.
 func paramMem(name string) Mem {
 	addr, err := Param(name).Resolve()
 	if err != nil {

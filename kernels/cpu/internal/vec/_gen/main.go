@@ -56,6 +56,7 @@ func inference() {
 			vector(set, e)
 			single(set, e)
 			weightedRows(set, e)
+			cached(set, e)
 		}
 		for _, e := range elements[1:] {
 			widen(set, e)

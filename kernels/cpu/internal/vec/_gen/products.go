@@ -261,14 +261,16 @@ func foldHalves(lo, hi uint64, a, b reg.VecVirtual) reg.VecVirtual {
 
 // foldLanes returns, in each 128-bit lane, the sums (0+1)+(2+3) of that lane of four vectors.
 func foldLanes(v []reg.VecVirtual) reg.VecVirtual {
-	half := func(a, b reg.VecVirtual) reg.VecVirtual { // (0,2 of a, 0,2 of b) + (1,3 of a, 1,3 of b)
-		even, odd := ZMM(), ZMM()
-		VSHUFPS(Imm(0x88), b, a, even)
-		VSHUFPS(Imm(0xdd), b, a, odd)
-		VADDPS(odd, even, even)
-		return even
-	}
-	return half(half(v[0], v[1]), half(v[2], v[3]))
+	return foldPairs(foldPairs(v[0], v[1]), foldPairs(v[2], v[3]))
+}
+
+// foldPairs returns, in each 128-bit lane, 0+1 and 2+3 of a, then of b.
+func foldPairs(a, b reg.VecVirtual) reg.VecVirtual {
+	even, odd := ZMM(), ZMM()
+	VSHUFPS(Imm(0x88), b, a, even)
+	VSHUFPS(Imm(0xdd), b, a, odd)
+	VADDPS(odd, even, even)
+	return even
 }
 
 // foldQuad returns the sums of four vectors of eight lanes, in the order that fold16to4 and
@@ -346,7 +348,8 @@ func foldRow(set isa, v []reg.VecVirtual) reg.Register {
 	}
 	// Lane j of the fold has the sum of v[j], four times.
 	f := fold16to4(v...)
-	sums := foldLanes([]reg.VecVirtual{f, f, f, f})
+	pairs := foldPairs(f, f)
+	sums := foldPairs(pairs, pairs)
 	mask, bits := K(), GP32()
 	MOVL(U32(0x1111), bits)
 	KMOVW(bits, mask)
