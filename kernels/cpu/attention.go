@@ -181,16 +181,18 @@ func (j *attendJob) block(worker, seq, t0, head int) {
 		step = j.headDim
 	}
 	kvCol, length := head/j.share*j.headDim, j.k.rows/j.seqs
-	temp := j.d.temp(worker, queryBlock*keyTile+(4+valueGroup)*j.headDim)
-	scores, widened, parts := temp[:u.n*keyTile], temp[queryBlock*keyTile:][:4*j.headDim], temp[queryBlock*keyTile+4*j.headDim:][:valueGroup*j.headDim]
+	space := j.space(worker)
 	var states [queryBlock]softmaxState
 	for k0, seen := 0, j.past+t0+m; k0 < seen; k0 += keyTile {
 		tile := min(keyTile, seen-k0)
 		k, v := j.k.at(seq*length+k0, kvCol), j.v.at(seq*length+k0, kvCol)
-		j.d.product(scores, keyTile, j.q.data[u.row*j.q.stride+head*j.headDim:], step, k, u.n, tile, j.headDim, widened)
+		j.score(space, j.q.data[u.row*j.q.stride+head*j.headDim:], step, k, u.n, tile)
+		if u.n > 1 {
+			v = j.widened(space, v, tile)
+		}
 		for i := 0; i < u.n; i += valueGroup {
 			n := min(valueGroup, u.n-i)
-			j.gather(u, i, states[i:i+n], scores[i*keyTile:], j.past+t0+1-k0, tile, v, parts)
+			j.gather(u, i, states[i:i+n], space.scores[i*keyTile:], j.past+t0+1-k0, tile, v, space.parts)
 		}
 	}
 	for i := range u.n {
@@ -199,6 +201,50 @@ func (j *attendJob) block(worker, seq, t0, head int) {
 			j.lse.row(row)[head] = float32(float64(states[i].top) + math.Log(float64(states[i].sum)))
 		}
 	}
+}
+
+// An attendSpace is what a unit works in.
+type attendSpace struct {
+	scores []float32 // [queryBlock, keyTile]
+	parts  []float32 // [valueGroup, headDim]
+	values []float32 // [keyTile, headDim]: a tile, widened
+	temp   []float32 // of products
+}
+
+func (j *attendJob) space(worker int) attendSpace {
+	sizes := []int{queryBlock * keyTile, valueGroup * j.headDim, keyTile * j.headDim, max(4*j.headDim, vec.WideTemp)}
+	all := j.d.temp(worker, sizes[0]+sizes[1]+sizes[2]+sizes[3])
+	next := func(i int) []float32 {
+		s := all[:sizes[i]]
+		all = all[sizes[i]:]
+		return s
+	}
+	return attendSpace{next(0), next(1), next(2), next(3)}
+}
+
+// score computes the scores of n queries, step values apart, and a tile of keys: by tiles of
+// products where they are many, which sum as others do.
+func (j *attendJob) score(s attendSpace, q []float32, step int, k weights, n, tile int) {
+	if n >= vec.WideRows && j.d.vec.GemmWide != nil {
+		j.d.wideProduct(s.scores, keyTile, q, step, k, n, tile, j.headDim, s.temp)
+		return
+	}
+	j.d.product(s.scores, keyTile, q, step, k, n, tile, j.headDim, s.temp)
+}
+
+// widened is n rows of values as float32, once for all queries of a unit.
+func (j *attendJob) widened(s attendSpace, v weights, n int) weights {
+	widen := j.d.vec.WidenBF16
+	switch v.typ {
+	case kernels.F32:
+		return v
+	case kernels.F16:
+		widen = j.d.vec.WidenF16
+	}
+	for i := range n {
+		widen(s.values[i*j.headDim:][:j.headDim], v.h[i*v.stride:][:j.headDim])
+	}
+	return weights{typ: kernels.F32, f: s.values, rows: n, stride: j.headDim}
 }
 
 // valueGroup is the queries whose sums of values are computed at once.

@@ -389,10 +389,10 @@ func roundBF16AVX512(y *uint16, x *float32, n int)
 func turnAVX512(to *float32, ldto int, from *float32, ldfrom int, n int)
 
 //go:noescape
-func tilesAMX(c *float32, w *uint16, ldw int, x *uint16, steps int, panels int)
+func tilesAMX(c *float32, w *uint16, ldw int, x *uint16, ldx int, steps int, panels int, add int)
 
 //go:noescape
-func slimTilesAMX(c *float32, w *uint16, ldw int, x *uint16, steps int, panels int)
+func slimTilesAMX(c *float32, w *uint16, ldw int, x *uint16, ldx int, steps int, panels int, add int)
 
 func fusedAMX(n int)
 

@@ -11438,144 +11438,9 @@ DATA tileConfig<>+48(SB)/8, $0x1010101010101010
 DATA tileConfig<>+56(SB)/8, $0x0000000000000000
 GLOBL tileConfig<>(SB), RODATA|NOPTR, $64
 
-// func tilesAMX(c *float32, w *uint16, ldw int, x *uint16, steps int, panels int)
-TEXT ·tilesAMX(SB), NOSPLIT, $0-48
-	LEAQ tileConfig<>+0(SB), AX
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x78
-	BYTE $0x49
-	BYTE $0x00
-	MOVQ c+0(FP), BX
-	MOVQ x+24(FP), SI
-	MOVQ panels+40(FP), R11
-	MOVQ ldw+16(FP), DX
-	SHLQ $0x01, DX
-	MOVQ $+64, DI
-	MOVQ $+128, CX
-
-panel:
-	MOVQ w+8(FP), R8
-	MOVQ DX, R9
-	SHLQ $0x04, R9
-	ADDQ R8, R9
-	MOVQ steps+32(FP), R10
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x49
-	BYTE $0xc0
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x49
-	BYTE $0xc8
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x49
-	BYTE $0xd0
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x49
-	BYTE $0xd8
-
-loop:
-	MOVQ R8, AX
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0x24
-	BYTE $0x10
-	ADDQ $0x40, R8
-	MOVQ R9, AX
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0x2c
-	BYTE $0x10
-	ADDQ $0x40, R9
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0x34
-	BYTE $0x3e
-	ADDQ $+1024, SI
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0x3c
-	BYTE $0x3e
-	ADDQ $+1024, SI
-	ADDQ $+0, SI
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x4a
-	BYTE $0x5c
-	BYTE $0xc4
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x4a
-	BYTE $0x5c
-	BYTE $0xd5
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x42
-	BYTE $0x5c
-	BYTE $0xcc
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x42
-	BYTE $0x5c
-	BYTE $0xdd
-	DECQ R10
-	JNZ  loop
-	LEAQ (BX), AX
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7a
-	BYTE $0x4b
-	BYTE $0x04
-	BYTE $0x08
-	LEAQ 64(BX), AX
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7a
-	BYTE $0x4b
-	BYTE $0x0c
-	BYTE $0x08
-	LEAQ 2048(BX), AX
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7a
-	BYTE $0x4b
-	BYTE $0x14
-	BYTE $0x08
-	LEAQ 2112(BX), AX
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7a
-	BYTE $0x4b
-	BYTE $0x1c
-	BYTE $0x08
-	ADDQ $+4096, BX
-	DECQ R11
-	JNZ  panel
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x78
-	BYTE $0x49
-	BYTE $0xc0
-	RET
-
-// func slimTilesAMX(c *float32, w *uint16, ldw int, x *uint16, steps int, panels int)
+// func tilesAMX(c *float32, w *uint16, ldw int, x *uint16, ldx int, steps int, panels int, add int)
 // Requires: MMX+
-TEXT ·slimTilesAMX(SB), NOSPLIT, $0-48
+TEXT ·tilesAMX(SB), NOSPLIT, $0-64
 	LEAQ tileConfig<>+0(SB), AX
 	BYTE $0xc4
 	BYTE $0xe2
@@ -11583,20 +11448,54 @@ TEXT ·slimTilesAMX(SB), NOSPLIT, $0-48
 	BYTE $0x49
 	BYTE $0x00
 	MOVQ c+0(FP), BX
-	MOVQ x+24(FP), SI
-	MOVQ panels+40(FP), R11
+	MOVQ x+24(FP), R12
+	MOVQ panels+48(FP), R11
 	MOVQ ldw+16(FP), DX
 	SHLQ $0x01, DX
 	MOVQ $+64, DI
 	MOVQ $+128, CX
 
 panel:
-	MOVQ w+8(FP), R8
-	MOVQ DX, R9
-	SHLQ $0x04, R9
-	LEAQ (R8)(R9*2), R12
-	ADDQ R8, R9
-	MOVQ steps+32(FP), R10
+	MOVQ  w+8(FP), R8
+	MOVQ  DX, R9
+	SHLQ  $0x04, R9
+	ADDQ  R8, R9
+	MOVQ  steps+40(FP), R10
+	MOVQ  R12, SI
+	MOVQ  add+56(FP), AX
+	TESTQ AX, AX
+	JZ    zero
+	LEAQ  (BX), AX
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x04
+	BYTE  $0x08
+	LEAQ  64(BX), AX
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x0c
+	BYTE  $0x08
+	LEAQ  2048(BX), AX
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x14
+	BYTE  $0x08
+	LEAQ  2112(BX), AX
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x1c
+	BYTE  $0x08
+	JMP   loop
+
+zero:
 	BYTE $0xc4
 	BYTE $0xe2
 	BYTE $0x7b
@@ -11627,6 +11526,210 @@ loop:
 	BYTE       $0x24
 	BYTE       $0x10
 	ADDQ       $0x40, R8
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x4b
+	BYTE       $0x34
+	BYTE       $0x3e
+	ADDQ       $+1024, SI
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x4a
+	BYTE       $0x5c
+	BYTE       $0xc4
+	MOVQ       R9, AX
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x4b
+	BYTE       $0x2c
+	BYTE       $0x10
+	ADDQ       $0x40, R9
+	PREFETCHT0 1024(SI)
+	PREFETCHT0 1088(SI)
+	PREFETCHT0 1152(SI)
+	PREFETCHT0 1216(SI)
+	PREFETCHT0 1280(SI)
+	PREFETCHT0 1344(SI)
+	PREFETCHT0 1408(SI)
+	PREFETCHT0 1472(SI)
+	PREFETCHT0 1536(SI)
+	PREFETCHT0 1600(SI)
+	PREFETCHT0 1664(SI)
+	PREFETCHT0 1728(SI)
+	PREFETCHT0 1792(SI)
+	PREFETCHT0 1856(SI)
+	PREFETCHT0 1920(SI)
+	PREFETCHT0 1984(SI)
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x4a
+	BYTE       $0x5c
+	BYTE       $0xd5
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x4b
+	BYTE       $0x3c
+	BYTE       $0x3e
+	ADDQ       $+1024, SI
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x42
+	BYTE       $0x5c
+	BYTE       $0xcc
+	PREFETCHT0 1024(SI)
+	PREFETCHT0 1088(SI)
+	PREFETCHT0 1152(SI)
+	PREFETCHT0 1216(SI)
+	PREFETCHT0 1280(SI)
+	PREFETCHT0 1344(SI)
+	PREFETCHT0 1408(SI)
+	PREFETCHT0 1472(SI)
+	PREFETCHT0 1536(SI)
+	PREFETCHT0 1600(SI)
+	PREFETCHT0 1664(SI)
+	PREFETCHT0 1728(SI)
+	PREFETCHT0 1792(SI)
+	PREFETCHT0 1856(SI)
+	PREFETCHT0 1920(SI)
+	PREFETCHT0 1984(SI)
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x42
+	BYTE       $0x5c
+	BYTE       $0xdd
+	ADDQ       $+0, SI
+	DECQ       R10
+	JNZ        loop
+	LEAQ       (BX), AX
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7a
+	BYTE       $0x4b
+	BYTE       $0x04
+	BYTE       $0x08
+	LEAQ       64(BX), AX
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7a
+	BYTE       $0x4b
+	BYTE       $0x0c
+	BYTE       $0x08
+	LEAQ       2048(BX), AX
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7a
+	BYTE       $0x4b
+	BYTE       $0x14
+	BYTE       $0x08
+	LEAQ       2112(BX), AX
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7a
+	BYTE       $0x4b
+	BYTE       $0x1c
+	BYTE       $0x08
+	ADDQ       $+4096, BX
+	MOVQ       ldx+32(FP), AX
+	LEAQ       (R12)(AX*2), R12
+	DECQ       R11
+	JNZ        panel
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x78
+	BYTE       $0x49
+	BYTE       $0xc0
+	RET
+
+// func slimTilesAMX(c *float32, w *uint16, ldw int, x *uint16, ldx int, steps int, panels int, add int)
+// Requires: MMX+
+TEXT ·slimTilesAMX(SB), NOSPLIT, $0-64
+	LEAQ tileConfig<>+0(SB), AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x00
+	MOVQ c+0(FP), BX
+	MOVQ x+24(FP), R13
+	MOVQ panels+48(FP), R11
+	MOVQ ldw+16(FP), DX
+	SHLQ $0x01, DX
+	MOVQ $+64, DI
+	MOVQ $+128, CX
+
+panel:
+	MOVQ  w+8(FP), R8
+	MOVQ  DX, R9
+	SHLQ  $0x04, R9
+	LEAQ  (R8)(R9*2), R12
+	ADDQ  R8, R9
+	MOVQ  steps+40(FP), R10
+	MOVQ  R13, SI
+	MOVQ  add+56(FP), AX
+	TESTQ AX, AX
+	JZ    zero
+	LEAQ  (BX), AX
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x04
+	BYTE  $0x08
+	LEAQ  2048(BX), AX
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x14
+	BYTE  $0x08
+	JMP   loop
+
+zero:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc8
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd8
+
+loop:
+	MOVQ       R8, AX
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x4b
+	BYTE       $0x24
+	BYTE       $0x10
+	ADDQ       $0x40, R8
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x4b
+	BYTE       $0x34
+	BYTE       $0x3e
+	ADDQ       $+1024, SI
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x4a
+	BYTE       $0x5c
+	BYTE       $0xc4
 	MOVQ       R9, AX
 	BYTE       $0xc4
 	BYTE       $0xe2
@@ -11637,22 +11740,10 @@ loop:
 	ADDQ       $0x40, R9
 	BYTE       $0xc4
 	BYTE       $0xe2
-	BYTE       $0x7b
-	BYTE       $0x4b
-	BYTE       $0x34
-	BYTE       $0x3e
-	ADDQ       $+1024, SI
-	ADDQ       $+1024, SI
-	BYTE       $0xc4
-	BYTE       $0xe2
-	BYTE       $0x4a
-	BYTE       $0x5c
-	BYTE       $0xc4
-	BYTE       $0xc4
-	BYTE       $0xe2
 	BYTE       $0x4a
 	BYTE       $0x5c
 	BYTE       $0xd5
+	ADDQ       $+1024, SI
 	PREFETCHT1 (R12)
 	PREFETCHT1 64(R12)
 	PREFETCHT1 128(R12)
@@ -11703,6 +11794,8 @@ loop:
 	BYTE       $0x14
 	BYTE       $0x08
 	ADDQ       $+4096, BX
+	MOVQ       ldx+32(FP), AX
+	LEAQ       (R13)(AX*2), R13
 	DECQ       R11
 	JNZ        panel
 	BYTE       $0xc4

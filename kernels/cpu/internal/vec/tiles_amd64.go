@@ -16,8 +16,14 @@ const (
 	tileDepth = 32 // elements of k of one tile
 	tileSide  = TileRows / 2
 	tileBytes = 1024
-	// chunk is how many panels of X a block of W is multiplied by at once.
-	chunk = TilesTemp / (TileRows * TileRows)
+	// chunk is how many panels of X a block of W is multiplied by at once, group how many blocks
+	// of W a chunk is, and chunkSize the products of one with one.
+	chunk     = 16
+	group     = TilesTemp / chunkSize
+	chunkSize = chunk * TileRows * TileRows
+	// deep is the steps of k after which sums go to memory and the next block of W comes: what
+	// they take of a chunk of X stays in the second cache for a whole group.
+	deep = 24
 )
 
 // packTiles interleaves pairs of k, sixteen rows side by side.
@@ -45,9 +51,8 @@ func word(x []uint16) *float32 { return (*float32)(unsafe.Pointer(&x[0])) }
 
 func gemmTiles(c []float32, ldc int, x []uint16, w []uint16, ldw, m, n, k int, tmp []float32, rest []uint16) {
 	steps := (k + tileDepth - 1) / tileDepth
-	panel := steps * TileRows * tileDepth
-	for j := 0; j < n; j += TileRows {
-		rows, from, ld := min(TileRows, n-j), w[j*ldw:], ldw
+	for j := 0; j < n; {
+		blocks, rows, from, ld := 1, min(TileRows, n-j), w[j*ldw:], ldw
 		if rows < TileRows || k%tileDepth != 0 {
 			ld = steps * tileDepth
 			clear(rest[:TileRows*ld])
@@ -55,18 +60,35 @@ func gemmTiles(c []float32, ldc int, x []uint16, w []uint16, ldw, m, n, k int, t
 				copy(rest[i*ld:], from[i*ldw:i*ldw+k])
 			}
 			from = rest
+		} else {
+			blocks = min(group, (n-j)/TileRows)
+			rows = blocks * TileRows
 		}
 		for i := 0; i < m; i += chunk * TileRows {
 			count := min(chunk*TileRows, m-i)
-			if count <= tileSide {
-				slimTilesAMX(&tmp[0], &from[0], ld, &x[i/TileRows*panel], steps, 1)
-			} else {
-				tilesAMX(&tmp[0], &from[0], ld, &x[i/TileRows*panel], steps, (count+TileRows-1)/TileRows)
-			}
-			for r := 0; r < count; r += TileRows {
-				untile(c[(i+r)*ldc+j:], ldc, tmp[r*TileRows:], min(TileRows, count-r), rows)
+			tileBlocks(tmp, from, ld, x[i/TileRows*steps*TileRows*tileDepth:], steps, blocks, count)
+			for b := 0; b < rows; b += TileRows {
+				for r := 0; r < count; r += TileRows {
+					untile(c[(i+r)*ldc+j+b:], ldc, tmp[b/TileRows*chunkSize+r*TileRows:], min(TileRows, count-r), min(TileRows, rows-b))
+				}
 			}
 		}
+		j += rows
+	}
+}
+
+// tileBlocks are the products of blocks of rows of W with panels of count rows of X.
+func tileBlocks(to []float32, w []uint16, ldw int, x []uint16, steps, blocks, count int) {
+	if panel := steps * TileRows * tileDepth; count > tileSide {
+		for s := 0; s < steps; s += deep {
+			for b := range blocks {
+				tilesAMX(&to[b*chunkSize], &w[b*TileRows*ldw+s*tileDepth], ldw, &x[s*TileRows*tileDepth], panel, min(deep, steps-s), (count+TileRows-1)/TileRows, s)
+			}
+		}
+		return
+	}
+	for b := range blocks {
+		slimTilesAMX(&to[b*chunkSize], &w[b*TileRows*ldw], ldw, &x[0], 0, steps, 1, 0)
 	}
 }
 

@@ -106,7 +106,7 @@ const (
 // What GemmTiles takes: see [Funcs].
 const (
 	TileRows  = 32
-	TilesTemp = 16 * TileRows * TileRows
+	TilesTemp = 4 * 16 * TileRows * TileRows
 )
 
 // PanelSize is the values of a packed panel.

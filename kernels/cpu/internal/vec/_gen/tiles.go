@@ -60,25 +60,33 @@ func tileConfig() Mem {
 
 // tiles is
 //
-//	func tilesAMX(c *float32, w *uint16, ldw int, x *uint16, steps, panels int)
+//	func tilesAMX(c *float32, w *uint16, ldw int, x *uint16, ldx, steps, panels, add int)
 //
-// C[p,j,i] = W[j]·X[p,i] for 32 rows of W and 32 rows of X in each of a number of panels, with
-// 32·steps elements of k. A panel of X is, for every 32 elements, two tiles of sixteen rows.
-// slimTiles is the same for one panel of sixteen rows of X, of which the other sixteen tiles are
-// passed over; it asks for the next 32 rows of W.
+// C[p,j,i] = W[j]·X[p,i] for 32 rows of W and 32 rows of X in each of a number of panels, ldx
+// values apart, with 32·steps elements of k; C += it where add is not 0. A panel of X is, for
+// every 32 elements, two tiles of sixteen rows. slimTiles is the same for sixteen rows of X, of
+// which the other sixteen tiles are passed over; it asks for the next 32 rows of W.
 func tiles(config Mem)     { tilesOf("tilesAMX", config, 2) }
 func slimTiles(config Mem) { tilesOf("slimTilesAMX", config, 1) }
 
 func tilesOf(name string, config Mem, width int) {
-	TEXT(name, attr.NOSPLIT, "func(c *float32, w *uint16, ldw int, x *uint16, steps int, panels int)")
+	TEXT(name, attr.NOSPLIT, "func(c *float32, w *uint16, ldw int, x *uint16, ldx, steps, panels, add int)")
 	Pragma("noescape")
 	const size = 1024 // bytes of a tile
 	at, stride, ldw, x, narrow := reg.RAX, reg.RCX, reg.RDX, reg.RSI, reg.RDI
-	c, w, high, n, panels, next := GP64(), GP64(), GP64(), GP64(), GP64(), GP64()
+	c, w, high, n, panels, next, x0 := GP64(), GP64(), GP64(), GP64(), GP64(), GP64(), GP64()
+	sums := func(move func(t byte, base, stride reg.GPPhysical)) {
+		for i := range 2 {
+			for j := range width {
+				LEAQ(Mem{Base: c, Disp: 2*size*i + 64*j}, at)
+				move(byte(2*i+j), at, stride)
+			}
+		}
+	}
 	LEAQ(config, at)
 	loadTiles(at)
 	Load(Param("c"), c)
-	Load(Param("x"), x)
+	Load(Param("x"), x0)
 	Load(Param("panels"), panels)
 	Load(Param("ldw"), ldw)
 	SHLQ(Imm(1), ldw)
@@ -93,24 +101,39 @@ func tilesOf(name string, config Mem, width int) {
 	}
 	ADDQ(w, high)
 	Load(Param("steps"), n)
+	MOVQ(x0, x)
+	add := Load(Param("add"), GP64())
+	TESTQ(add, add)
+	JZ(LabelRef("zero"))
+	sums(loadTile)
+	JMP(LabelRef("loop"))
+	Label("zero")
 	for t := range byte(4) {
 		zeroTile(t)
 	}
 	Label("loop")
-	for i, base := range []reg.GPVirtual{w, high} {
+	// Loads stand between products, which do not wait for all of them.
+	loadW := func(i int, base reg.GPVirtual) {
 		MOVQ(base, at)
 		loadTile(byte(4+i), at, ldw)
 		ADDQ(Imm(64), base)
 	}
 	for i := range width {
+		if i == 0 {
+			loadW(0, w)
+		}
 		loadTile(byte(6+i), x, narrow)
 		ADDQ(I32(size), x)
-	}
-	ADDQ(I32(int32((2-width)*size)), x)
-	for i := range width {
 		multiplyTiles(byte(i), 4, byte(6+i))
+		if i == 0 {
+			loadW(1, high)
+		}
+		for line := 0; width == 2 && line < size; line += 64 {
+			PREFETCHT0(Mem{Base: x, Disp: size + line})
+		}
 		multiplyTiles(byte(2+i), 5, byte(6+i))
 	}
+	ADDQ(I32(int32((2-width)*size)), x)
 	if width == 1 {
 		for i := range 32 {
 			PREFETCHT1(Mem{Base: next, Disp: 64 * i})
@@ -119,13 +142,10 @@ func tilesOf(name string, config Mem, width int) {
 	}
 	DECQ(n)
 	JNZ(LabelRef("loop"))
-	for i := range 2 {
-		for j := range width {
-			LEAQ(Mem{Base: c, Disp: 2*size*i + 64*j}, at)
-			storeTile(byte(2*i+j), at, stride)
-		}
-	}
+	sums(storeTile)
 	ADDQ(I32(4*size), c)
+	ldx := Load(Param("ldx"), GP64())
+	LEAQ(Mem{Base: x0, Index: ldx, Scale: 2}, x0)
 	DECQ(panels)
 	JNZ(LabelRef("panel"))
 	releaseTiles()
