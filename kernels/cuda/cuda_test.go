@@ -1,6 +1,10 @@
 package cuda_test
 
 import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"slices"
 	"strings"
@@ -123,9 +127,6 @@ func TestNonFinite(t *testing.T) {
 	}
 }
 
-// refused are the ops of training that the device has no kernels for.
-var refused = []string{"ExpertChoice", "ExpertChoiceGrad", "ScatterAdd", "ScatterAddGrad"}
-
 // byOp is the cases op by op.
 func byOp() map[string][]kerneltest.Case {
 	groups := map[string][]kerneltest.Case{}
@@ -133,9 +134,7 @@ func byOp() map[string][]kerneltest.Case {
 		groups[c.Op()] = append(groups[c.Op()], c)
 	}
 	for _, c := range kerneltest.TrainingCases() {
-		if !slices.Contains(refused, c.Op()) {
-			groups[c.Op()] = append(groups[c.Op()], c)
-		}
+		groups[c.Op()] = append(groups[c.Op()], c)
 	}
 	return groups
 }
@@ -164,23 +163,74 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// What there are no kernels for is refused.
-func TestTrainingIsRefused(t *testing.T) {
-	seen := map[string]bool{}
-	for _, c := range kerneltest.TrainingCases() {
-		if seen[c.Op()] || !slices.Contains(refused, c.Op()) {
-			continue
-		}
-		seen[c.Op()] = true
-		err := c.Check(open(t, ptxsim.Forward), kerneltest.Single)
-		if err == nil || !strings.Contains(err.Error(), "there is no kernel of") {
-			t.Errorf("%s: %v", c.Name, err)
-		}
+// Every op of the set has kernels: it is planned and computed in at least one case of its own.
+func TestEveryOpHasKernels(t *testing.T) {
+	ops := ops(t)
+	if len(ops) < 47 {
+		t.Fatalf("there are %d ops, want at least 47: %v", len(ops), ops)
 	}
-	if len(seen) != len(refused) {
-		t.Errorf("cases refused are of %v, want some of each of %v", seen, refused)
+	cases := byOp()
+	for _, op := range ops {
+		t.Run(op, func(t *testing.T) {
+			t.Parallel()
+			i := slices.IndexFunc(cases[op], func(c kerneltest.Case) bool { return !strings.Contains(c.Name, "invalid") })
+			if i < 0 {
+				t.Fatalf("no case is of %s", op)
+			}
+			dev := &watched{Device: open(t, ptxsim.Forward), op: "*kernels." + op}
+			if err := cases[op][i].Check(dev, tolerance(cases[op][i])); err != nil {
+				t.Errorf("%s: %v", cases[op][i].Name, err)
+			}
+			if !dev.seen || dev.Launches() == 0 {
+				t.Errorf("%s: the op was seen: %v; launches: %d", cases[op][i].Name, dev.seen, dev.Launches())
+			}
+		})
 	}
 }
+
+// ops are the names of all ops that compute, as kernels lists them.
+func ops(t *testing.T) (names []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "../op.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if c, ok := n.(*ast.CaseClause); ok {
+			for _, x := range c.List {
+				if name := x.(*ast.Ident).Name; name != "Enter" && name != "Leave" {
+					names = append(names, name)
+				}
+			}
+		}
+		return true
+	})
+	return names
+}
+
+// watched notes whether an op of a type comes by.
+type watched struct {
+	*cuda.Device
+	op   string
+	seen bool
+}
+
+func (w *watched) Do(op kernels.Op) {
+	w.seen = w.seen || fmt.Sprintf("%T", op) == w.op
+	w.Device.Do(op)
+}
+
+// What there are no kernels for is refused by name.
+func TestUnknownOpIsRefused(t *testing.T) {
+	dev := open(t, ptxsim.Forward)
+	dev.Do(stranger{kernels.Zero{}})
+	if err := dev.Sync(); err == nil || !strings.Contains(err.Error(), "there is no kernel of cuda_test.stranger for GPUs") {
+		t.Errorf("Sync reports %v", err)
+	}
+}
+
+// A stranger is an op that is not of the set.
+type stranger struct{ kernels.Op }
 
 // Fresh memory of a GPU holds anything; a device's holds zeros.
 func TestAllocIsZero(t *testing.T) {

@@ -18,6 +18,7 @@ var faults = [...]string{
 	5: "place %d of slot %d is out of range: places must be those of Sort",
 	6: "token %d has no expert left for choice %d: its logits hold NaN",
 	7: "target %d in row %d is not in the vocabulary, nor -1 for none: check that text and model belong together",
+	8: "the token at place %d of expert %d does not come after the one before it: slots must be those of ExpertChoice",
 }
 
 // hostWords are memory of the host that kernels reach too: the kernel begin takes the cells

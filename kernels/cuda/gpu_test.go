@@ -85,6 +85,14 @@ func TestGPUTraining(t *testing.T) {
 			compareTraining(t, cfg, openGPU(t), tokens, 2)
 		})
 	}
+	t.Run("expert_choice", func(t *testing.T) {
+		cfg, tokens := preset(t, "tiny-transformer-moe"), 65
+		if simulated {
+			cfg.Layers, tokens = cfg.Layers[:1], 9
+		}
+		editRouters(t, cfg, func(r *arch.Router) { *r = expertsChoose(arch.ArgmaxInference) })
+		compareTraining(t, cfg, openGPU(t), tokens, 2)
+	})
 }
 
 // Work that is given from different goroutines and threads, one after another, is one

@@ -45,28 +45,41 @@ func TestRouters(t *testing.T) {
 			"embedding": func(r *arch.Router) { r.Input = arch.EmbeddingInput },
 			"scaled":    func(r *arch.Router) { r.Input = arch.HiddenInput },
 			"hash":      func(r *arch.Router) { *r = arch.Router{TopK: 1, Hash: true} },
+			"tokens":    func(r *arch.Router) { *r = expertsChoose(arch.ArgmaxInference) },
+			"experts":   func(r *arch.Router) { *r = expertsChoose(arch.ExpertChoiceInference) },
 		} {
 			t.Run(sequence+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				cfg := preset(t, sequence)
 				cfg.Layers = cfg.Layers[:2]
-				routed := 0
-				for i := range cfg.Layers {
-					if moe := cfg.Layers[i].Channel.MoE; moe != nil {
-						c := *moe
-						edit(&c.Router)
-						cfg.Layers[i].Channel.MoE, routed = &c, routed+1
-					}
-				}
-				if routed == 0 {
-					t.Fatal("there is no router")
-				}
+				editRouters(t, cfg, edit)
 				for _, seqs := range []int{1, 2} {
 					compareModelOf(t, cfg, open(t, ptxsim.Forward), seqs, 2)
 				}
 			})
 		}
 	}
+}
+
+// editRouters edits the routers of cfg's layers, and wants some to be there.
+func editRouters(t *testing.T, cfg arch.Config, edit func(r *arch.Router)) {
+	t.Helper()
+	routed := 0
+	for i := range cfg.Layers {
+		if moe := cfg.Layers[i].Channel.MoE; moe != nil {
+			c := *moe
+			edit(&c.Router)
+			cfg.Layers[i].Channel.MoE, routed = &c, routed+1
+		}
+	}
+	if routed == 0 {
+		t.Fatal("there is no router")
+	}
+}
+
+// expertsChoose is a router whose experts choose while it trains.
+func expertsChoose(inference arch.Inference) arch.Router {
+	return arch.Router{TopK: 2, Score: kernels.SoftmaxScore, ExpertChoice: true, Inference: inference}
 }
 
 func preset(t *testing.T, name string) arch.Config {

@@ -42,6 +42,14 @@ func cloneTraining(op kernels.Op) kernels.Op {
 		return copied(o)
 	case *kernels.AdamW:
 		return copied(o)
+	case *kernels.ExpertChoice:
+		return copied(o)
+	case *kernels.ExpertChoiceGrad:
+		return copied(o)
+	case *kernels.ScatterAdd:
+		return copied(o)
+	case *kernels.ScatterAddGrad:
+		return copied(o)
 	}
 	return nil
 }
@@ -83,6 +91,14 @@ func sameTraining(a, b kernels.Op) bool {
 	case *kernels.CombineGrad:
 		return equal(o, b)
 	case *kernels.SquareSum:
+		return equal(o, b)
+	case *kernels.ExpertChoice:
+		return equal(o, b)
+	case *kernels.ExpertChoiceGrad:
+		return equal(o, b)
+	case *kernels.ScatterAdd:
+		return equal(o, b)
+	case *kernels.ScatterAddGrad:
 		return equal(o, b)
 	case *kernels.AdamW:
 		p, ok := b.(*kernels.AdamW)
@@ -134,6 +150,14 @@ func writtenTraining(op kernels.Op) []kernels.Mat {
 		return []kernels.Mat{o.Dst}
 	case *kernels.AdamW:
 		return []kernels.Mat{o.W, o.M, o.V}
+	case *kernels.ExpertChoice:
+		return []kernels.Mat{o.Slots, o.Offsets, o.Gates}
+	case *kernels.ExpertChoiceGrad:
+		return []kernels.Mat{o.DLogits}
+	case *kernels.ScatterAdd:
+		return []kernels.Mat{o.Dst}
+	case *kernels.ScatterAddGrad:
+		return []kernels.Mat{o.DSrc, o.DGates}
 	}
 	panic(unknown(op))
 }
@@ -177,6 +201,14 @@ func (d *Device) planTraining(op kernels.Op) {
 		d.squareSum(o)
 	case *kernels.AdamW:
 		d.adamW(o)
+	case *kernels.ExpertChoice:
+		d.expertChoice(o)
+	case *kernels.ExpertChoiceGrad:
+		d.expertChoiceGrad(o)
+	case *kernels.ScatterAdd:
+		d.scatterAdd(o)
+	case *kernels.ScatterAddGrad:
+		d.scatterAddGrad(o)
 	default:
 		panic(unknown(op))
 	}

@@ -33,6 +33,19 @@ func TestTraining(t *testing.T) {
 	}
 }
 
+// Where experts choose their tokens, training is the CPU's too.
+func TestTrainingWhereExpertsChoose(t *testing.T) {
+	for _, name := range []string{"tiny-transformer-moe", "tiny-mamba-moe"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := preset(t, name)
+			cfg.Layers = cfg.Layers[:2]
+			editRouters(t, cfg, func(r *arch.Router) { *r = expertsChoose(arch.ArgmaxInference) })
+			compareTraining(t, cfg, open(t, ptxsim.Forward), 12, 3)
+		})
+	}
+}
+
 // What fused kernels of few rows leave is all that gradients need.
 func TestTrainingOfFewTokens(t *testing.T) {
 	for _, name := range tiny {

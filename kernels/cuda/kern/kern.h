@@ -107,7 +107,7 @@ struct Fault {
     }
   }
 };
-enum { BAD_TOKEN = 1, BAD_EXPERT, BAD_OFFSET, BAD_SLOT, BAD_PLACE, NO_CHOICE, BAD_TARGET };
+enum { BAD_TOKEN = 1, BAD_EXPERT, BAD_OFFSET, BAD_SLOT, BAD_PLACE, NO_CHOICE, BAD_TARGET, BAD_ORDER };
 
 // ---- across a warp: every lane takes part and gets the result
 
