@@ -42,7 +42,7 @@ func (d *Device) attend(o *kernels.Attend) {
 		d.fail(fmt.Errorf("attention heads of %d elements, and this device has kernels for up to %d: use more heads or the CPU", o.HeadDim, maxHeadDim))
 		return
 	}
-	if o.LSE.None() && (d.attendStep(o) || d.flash(o, panels{})) {
+	if o.LSE.None() && d.attendStep(o) || d.flash(o, panels{}) {
 		return
 	}
 	a := d.begin(o.Dst, o.Q, o.K, o.V)
@@ -91,41 +91,4 @@ func (d *Device) attendStep(o *kernels.Attend) bool {
 		d.launch("attend_join", o.Q.Rows, heads, threadsFor(o.HeadDim), a)
 	}
 	return true
-}
-
-const (
-	flashLeast = 16 // queries of a sequence that are worth tensor cores
-)
-
-// flash plans attention on tensor cores, whose result also becomes panels, if there are kernels for o.
-func (d *Device) flash(o *kernels.Attend, to panels) bool {
-	n := o.Q.Rows / o.Seqs
-	if n < flashLeast || o.HeadDim != 64 && o.HeadDim != 128 || o.K.Type != o.V.Type || o.K.Type.Size() != 2 || !vectors(o.K) || !vectors(o.V) {
-		return false
-	}
-	a := d.begin(o.Dst, o.Q)
-	for _, m := range []kernels.Mat{o.K, o.V} {
-		a.pointer(address(m))
-		a.int(m.Stride * int(m.Type.Size()))
-	}
-	a.int(n, o.K.Rows/o.Seqs)
-	a.pointer(d.cell(o.Past))
-	a.int(o.Q.Cols / o.K.Cols)
-	a.float(float64(o.Scale))
-	a.panels(to)
-	kernel := fmt.Sprintf("flash%d_%d", o.HeadDim, d.terms())
-	queries, threads := d.flashBlock(o.HeadDim)
-	d.launchZ(typed(kernel, o.K), [3]int{o.Q.Cols / o.HeadDim, blocksFor(n, queries), o.Seqs}, threads, a)
-	return true
-}
-
-// flashBlock is the queries and threads of a block: QUERIES and THREADS in kern/flash.h.
-func (d *Device) flashBlock(head int) (queries, threads int) {
-	switch {
-	case head == 128:
-		return 64, 128
-	case d.terms() == 1:
-		return 128, 128
-	}
-	return 128, 256
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"quadrant/arch"
 	"quadrant/kernels"
 	"quadrant/kernels/cuda"
 	"quadrant/kernels/cuda/nvidia"

@@ -23,6 +23,9 @@ func (d *Device) attendGrad(o *kernels.AttendGrad) {
 		d.fail(fmt.Errorf("attention heads of %d elements, and this device has kernels for up to %d: use more heads or the CPU", o.HeadDim, maxHeadDim))
 		return
 	}
+	if d.flashGrad(o) {
+		return
+	}
 	heads := o.Q.Cols / o.HeadDim
 	inner := d.temp(4 * o.Q.Rows * heads)
 	a := d.begin(o.DQ, o.DK, o.DV, o.G, o.Out, o.Q, o.K, o.V, o.LSE)

@@ -139,14 +139,14 @@ func (p product) run(t *testing.T, dev kernels.Device, a, b, bias []float32, cho
 	return all
 }
 
-// Attention on tensor cores, with a cache of either 16-bit type, computes what its definition
-// says, within the rounding of queries and weights that Split and Rounded declare.
+// Attention on tensor cores, with a cache of any type, computes what its definition says, within the
+// rounding of queries, keys and weights that Split and Rounded declare; and so does its gradient.
 func TestFlash(t *testing.T) {
 	for _, c := range []struct {
 		products  cuda.Products
 		tolerance float64
 	}{{cuda.Split, 5e-5}, {cuda.Rounded, 2e-2}} {
-		for _, typ := range []kernels.Type{kernels.BF16, kernels.F16} {
+		for _, typ := range []kernels.Type{kernels.BF16, kernels.F16, kernels.F32} {
 			for _, head := range []int{64, 128} {
 				t.Run(fmt.Sprintf("%d/%v/%d", c.products, typ, head), func(t *testing.T) {
 					t.Parallel()
@@ -154,19 +154,54 @@ func TestFlash(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					got, want := attention(t, dev, typ, head), attention(t, ref.New(), typ, head)
-					var off, size float64
-					for i, w := range want {
-						off += float64(got[i]-w) * float64(got[i]-w)
-						size += float64(w) * float64(w)
-					}
-					if e := math.Sqrt(off / size); !(e < c.tolerance) {
-						t.Errorf("off by %.2g of the norm, want less than %g", e, c.tolerance)
+					near(t, attention(t, dev, typ, head), attention(t, ref.New(), typ, head), c.tolerance)
+					if typ == kernels.F32 {
+						got, want := attentionGrad(t, dev, head), attentionGrad(t, ref.New(), head)
+						for i := range want {
+							near(t, got[i], want[i], c.tolerance)
+						}
 					}
 				})
 			}
 		}
 	}
+}
+
+// near wants the norm of what got is off by to be within tolerance of want's.
+func near(t *testing.T, got, want []float32, tolerance float64) {
+	t.Helper()
+	var off, size float64
+	for i, w := range want {
+		off += float64(got[i]-w) * float64(got[i]-w)
+		size += float64(w) * float64(w)
+	}
+	if e := math.Sqrt(off / size); !(e < tolerance) {
+		t.Errorf("off by %.2g of the norm, want less than %g", e, tolerance)
+	}
+}
+
+// attentionGrad is the LSE and the gradients of queries, keys and values of 100 tokens of 2 sequences,
+// 2 heads on one of keys.
+func attentionGrad(t *testing.T, dev kernels.Device, head int) [][]float32 {
+	const seqs, n, length = 2, 100, 104
+	m := maker{dev, rand.New(rand.NewPCG(2, uint64(head)))}
+	q, k, v, g := m.f32(seqs*n, 2*head), m.f32(seqs*length, head), m.f32(seqs*length, head), m.f32(seqs*n, 2*head)
+	out, lse := dev.Alloc(kernels.F32, seqs*n, 2*head), dev.Alloc(kernels.F32, seqs*n, 2)
+	dq, dk, dv := dev.Alloc(kernels.F32, seqs*n, 2*head), dev.Alloc(kernels.F32, seqs*length, head), dev.Alloc(kernels.F32, seqs*length, head)
+	s := kernels.NewStream(dev)
+	scale := float32(1 / math.Sqrt(float64(head)))
+	s.Do(kernels.Attend{Dst: out, Q: q, K: k, V: v, LSE: lse, Seqs: seqs, HeadDim: head, Scale: scale})
+	s.Do(kernels.AttendGrad{DQ: dq, DK: dk, DV: dv, G: g, Out: out, Q: q, K: k, V: v, LSE: lse, Seqs: seqs, HeadDim: head, Scale: scale})
+	if err := dev.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	var all [][]float32
+	for _, m := range []kernels.Mat{lse, dq, dk, dv} {
+		values := make([]float32, m.Len())
+		kernels.Get(dev, values, m)
+		all = append(all, values)
+	}
+	return all
 }
 
 // attention is that of 70 queries of 2 sequences after 30 tokens, 2 heads on one of keys.

@@ -7,7 +7,7 @@
 // what does not depend on the state. More than TEAM·4 states are several groups of blocks.
 #include "mathf.h"
 
-enum { CHUNK = 64, TEAM = 4, GROUP = 16, STEP_TOKENS = 8, STEPS = CHUNK / STEP_TOKENS, BACK_THREADS = 128, BACK_WARPS = BACK_THREADS / 32 };
+enum { CHUNK = 64, TEAM = 4, GROUP = 16, STEP_TOKENS = 4, STEPS = CHUNK / STEP_TOKENS, BACK_THREADS = 128, BACK_WARPS = BACK_THREADS / 32 };
 
 struct KeepArgs {
   Fault fault;
@@ -248,7 +248,7 @@ DEVICE float spread(float *v) {
 
 // scan_back: each chunk with what comes from the one after. States are computed forward from the
 // chunk's first and kept every STEP_TOKENS tokens; of those few they are then all in registers.
-KERNEL __attribute__((launch_bounds(BACK_THREADS, 3))) void scan_back(BackArgs s) {
+KERNEL __attribute__((launch_bounds(BACK_THREADS, 4))) void scan_back(BackArgs s) {
   SHARED float kept[STEPS][4][BACK_THREADS];
   SHARED float sums[BACK_WARPS][STEP_TOKENS][32];
   if (s.fault.set()) return;
@@ -256,10 +256,8 @@ KERNEL __attribute__((launch_bounds(BACK_THREADS, 3))) void scan_back(BackArgs s
   w.begin(s.dim, s.n, s.chunks);
   int states = (int)s.states, leader = lane() & ~(TEAM - 1), tokens = w.to - w.from;
   long rows = blocksX() / s.chunks * s.n;
-  Four h, decay, rate, carry, dA = {0};
+  Four h, decay, carry, dA = {0};
   decay.load(s.a.row(w.d), w.state, states);
-#pragma unroll
-  for (int k = 0; k < 4; k++) rate.v[k] = decay.v[k] * 1.44269504f;
   h.load(s.starts.row(w.chunk + w.d), w.state, states);
   carry.load(s.carries + (w.chunk + w.d) * states, w.state, states);
   float bias = s.bias.p ? s.bias.p[w.d] : 0.0f, skip = s.d.p ? s.d.p[w.d] : 0.0f, dD = 0, dBias = 0;
@@ -276,11 +274,11 @@ KERNEL __attribute__((launch_bounds(BACK_THREADS, 3))) void scan_back(BackArgs s
       float delta = softplus(s.dt.row(own)[w.d] + bias), input = delta * s.x.row(own)[w.d];
 #pragma unroll
       for (int i = 0; i < TEAM; i++) {
-        float step = fromLane(delta, leader + i), in = fromLane(input, leader + i);
+        float step = fromLane(delta, leader + i) * 1.44269504f, in = fromLane(input, leader + i); // for powers of 2
         Four b;
         b.load(s.b.row(w.first + base + i), w.state, states);
 #pragma unroll
-        for (int k = 0; k < 4; k++) h.v[k] = fadeOf(step * rate.v[k]) * h.v[k] + in * b.v[k];
+        for (int k = 0; k < 4; k++) h.v[k] = fadeOf(step * decay.v[k]) * h.v[k] + in * b.v[k];
       }
     }
   }
@@ -295,13 +293,13 @@ KERNEL __attribute__((launch_bounds(BACK_THREADS, 3))) void scan_back(BackArgs s
     for (int k = 0; k < 4; k++) h.v[k] = kept[t][k][thread()];
 #pragma unroll
     for (int i = 0; i < STEP_TOKENS; i++) {
-      float step = fromLane(own[i / TEAM].delta, leader + i % TEAM), in = fromLane(own[i / TEAM].delta * own[i / TEAM].x, leader + i % TEAM);
+      float step = fromLane(own[i / TEAM].delta, leader + i % TEAM) * 1.44269504f, in = fromLane(own[i / TEAM].delta * own[i / TEAM].x, leader + i % TEAM);
       Four b;
       b.load(s.b.row(w.first + (base + i < w.to ? base + i : base)), w.state, states);
 #pragma unroll
       for (int k = 0; k < 4; k++) {
         before[i][k] = h.v[k];
-        fade[i][k] = fadeOf(step * rate.v[k]);
+        fade[i][k] = fadeOf(step * decay.v[k]);
         h.v[k] = fade[i][k] * h.v[k] + in * b.v[k];
       }
     }
