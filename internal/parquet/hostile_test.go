@@ -296,9 +296,9 @@ func TestCutOff(t *testing.T) {
 // With a byte changed a file is read or refused, never more.
 func TestChangedBytes(t *testing.T) {
 	for _, whole := range [][]byte{written(t, records(9)), written(t, records(130))} {
-		step := 1 + len(whole)/800
+		step := 1 + len(whole)/300
 		for i := 0; i < len(whole); i += step {
-			for _, bit := range []byte{1, 0x10, 0x80} {
+			for _, bit := range []byte{1, 0x80} {
 				changed := bytes.Clone(whole)
 				changed[i] ^= bit
 				unchecked(t, changed)

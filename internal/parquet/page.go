@@ -33,10 +33,9 @@ const (
 // A header is what a page says of itself.
 type header struct {
 	kind             int64
-	unpacked, packed int64 // bytes
-	sum              uint32
-	summed           bool
-	known            bool // whether it has the part that its kind needs
+	unpacked, packed int64  // bytes
+	sum              uint32 // 0 if there is none
+	known            bool   // whether it has the part that its kind needs
 	values           int64
 	encoding         int64
 	levels           int64 // encoding of the definition levels
@@ -57,7 +56,7 @@ func (t *compact) header() header {
 		case id == 3 && kind == thriftI32:
 			h.packed = t.int()
 		case id == 4 && kind == thriftI32:
-			h.sum, h.summed = uint32(t.int()), true
+			h.sum = uint32(t.int())
 		case id == 5 && kind == thriftStruct && h.kind == pageData, id == 7 && kind == thriftStruct && h.kind == pageDict:
 			h.known = true
 			t.integers(map[int16]*int64{1: &h.values, 2: &h.encoding, 3: &h.levels})
@@ -121,7 +120,7 @@ func (p *pages) next() (header, []byte, error) {
 		return h, nil, short(err)
 	}
 	p.at += n + h.packed
-	if p.sums && h.summed && crc32.ChecksumIEEE(data) != h.sum {
+	if p.sums && h.sum != 0 && crc32.ChecksumIEEE(data) != h.sum {
 		return h, nil, fmt.Errorf("a page's checksum is %08x, and its header says %08x", crc32.ChecksumIEEE(data), h.sum)
 	}
 	return h, data, nil
