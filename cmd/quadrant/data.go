@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -77,11 +79,13 @@ func (a *app) checkData(path string, names []string) (reports.Table, error) {
 		textColumn("task", "Task"), numberColumn("records", "Records"), textColumn("requests_sha256", "SHA-256 of the requests"),
 		textColumn("known", "Known"), textColumn("file", "File"),
 	}}
+	taken := map[string]bool{} // files that are some task's
+	unread := map[string]error{}
 	for _, t := range wanted {
 		set, err := tasks.Read(t, path)
 		if err != nil && len(names) == 0 {
-			if !errors.Is(err, tasks.ErrNoData) { // a file called test.jsonl may be any task's
-				a.log.Warn("left out", "task", t.Name, "why", err)
+			if !errors.Is(err, tasks.ErrNoData) {
+				unread[set.Files[0]] = err
 			}
 			continue
 		}
@@ -92,11 +96,17 @@ func (a *app) checkData(path string, names []string) (reports.Table, error) {
 		if err != nil {
 			return table, err
 		}
+		taken[set.Files[0]] = true
 		known := reports.Cell{Text: "no", Raw: false}
 		if sum == t.SHA256 {
 			known = reports.Cell{Text: "yes", Raw: true}
 		}
 		table.Rows = append(table.Rows, []reports.Cell{reports.Text(t.Name), count(len(set.Docs)), reports.Text(sum), known, reports.Text(set.Files[0])})
+	}
+	for _, file := range slices.Sorted(maps.Keys(unread)) {
+		if !taken[file] { // a file called test.jsonl may be any task's
+			a.log.Warn("left out", "why", unread[file])
+		}
 	}
 	if len(table.Rows) == 0 {
 		return table, fmt.Errorf("%s: %w of any of %s", path, tasks.ErrNoData, taskNames())

@@ -19,7 +19,8 @@ type Set struct {
 
 // Read reads a task's questions from path: a file, or a folder. In a folder they are
 // looked for under the names that they are published with, in the folder itself, in one
-// with the task's name and below.
+// with the task's name and below. With an error the set has the files, if they were found,
+// and no questions.
 func Read(t Task, path string) (Set, error) { return readSplit(t, t.Eval, path) }
 
 // ReadExamples reads what few-shot examples are drawn from.
@@ -33,11 +34,11 @@ func readSplit(t Task, s split, path string) (Set, error) {
 	set := Set{Task: t, Files: files}
 	for _, file := range files {
 		if err := readFile(file, set.take); err != nil {
-			return Set{}, fmt.Errorf("%s: %w", t.Name, err)
+			return Set{Task: t, Files: files}, fmt.Errorf("%s: %w", t.Name, err)
 		}
 	}
 	if len(set.Docs) == 0 {
-		return Set{}, fmt.Errorf("%s: %s %w", t.Name, files[0], errEmpty)
+		return set, fmt.Errorf("%s: %s %w", t.Name, files[0], errEmpty)
 	}
 	return set, nil
 }
