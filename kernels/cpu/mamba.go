@@ -152,6 +152,7 @@ func (j *scanJob) block(part vec.StretchArgs, s, first, c0 int) {
 	part.Z, part.LDZ = at(j.z)
 	j.d.vec.ScanIn(part)
 	for c := 0; c < part.Channels; c += vec.ScanBlock {
+		j.ask(part, first, c0, c/vec.ScanBlock)
 		work := func(i int) []float32 { return part.Work[i*vec.StretchSize+c:] }
 		j.d.vec.Scan(vec.ScanArgs{
 			Y: work(vec.StretchY), DT: work(vec.StretchDT), DU: work(vec.StretchDU), LDY: channelBlock,
@@ -162,4 +163,22 @@ func (j *scanJob) block(part vec.StretchArgs, s, first, c0 int) {
 		})
 	}
 	j.d.vec.ScanOut(part)
+}
+
+// ask is called before each of the blocks of channels that part is carried in: while they compute,
+// and read nothing from memory, a share of the rows that ScanOut and the next ScanIn take is on
+// its way. Those rows are 256 bytes out of 6 KiB and more, too far apart to be foreseen.
+func (j *scanJob) ask(part vec.StretchArgs, first, c0, block int) {
+	share := blocks(part.Tokens, channelBlock/vec.ScanBlock)
+	lo := block * share
+	hi := min(lo+share, part.Tokens)
+	soon := func(m view[float32], first int) {
+		if rows := min(hi, m.rows-first) - lo; rows > 0 {
+			j.d.vec.Ask(m.data[(first+lo)*m.stride+c0:], m.stride, rows, part.Channels)
+		}
+	}
+	soon(j.z, first)
+	soon(j.dst, first)
+	soon(j.x, first+part.Tokens)
+	soon(j.dt, first+part.Tokens)
 }

@@ -360,6 +360,9 @@ func fusedAVX2(n int) float32
 func sumAVX2(x *float32, n int) float32
 
 //go:noescape
+func ask(x *float32, ldx int, rows int, lines int)
+
+//go:noescape
 func wideAVX512(c *float32, ldc int, x *float32, ldx int, w *float32, parts *float32, k int, load uint32, store uint32)
 
 //go:noescape

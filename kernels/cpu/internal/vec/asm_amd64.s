@@ -9320,6 +9320,27 @@ loop:
 	VZEROUPPER
 	RET
 
+// func ask(x *float32, ldx int, rows int, lines int)
+// Requires: MMX+
+TEXT ·ask(SB), NOSPLIT, $0-32
+	MOVQ x+0(FP), AX
+	MOVQ ldx+8(FP), CX
+	MOVQ rows+16(FP), DX
+
+row:
+	MOVQ AX, BX
+	MOVQ lines+24(FP), SI
+
+line:
+	PREFETCHT1 (BX)
+	ADDQ       $0x40, BX
+	DECQ       SI
+	JNZ        line
+	LEAQ       (AX)(CX*4), AX
+	DECQ       DX
+	JNZ        row
+	RET
+
 DATA classes<>+0(SB)/8, $0x0000000000000000
 DATA classes<>+8(SB)/8, $0x0000000000000020
 DATA classes<>+16(SB)/8, $0x0000000000000010

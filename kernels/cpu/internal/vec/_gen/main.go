@@ -73,6 +73,7 @@ func inference() {
 		fused(set)
 		sum(set)
 	}
+	ask()
 	wide()
 	for _, e := range elements {
 		pack(e)
