@@ -152,7 +152,6 @@ func (j *scanJob) block(part vec.StretchArgs, s, first, c0 int) {
 	part.Z, part.LDZ = at(j.z)
 	j.d.vec.ScanIn(part)
 	for c := 0; c < part.Channels; c += vec.ScanBlock {
-		j.ask(part, first, c0, c/vec.ScanBlock)
 		work := func(i int) []float32 { return part.Work[i*vec.StretchSize+c:] }
 		j.d.vec.Scan(vec.ScanArgs{
 			Y: work(vec.StretchY), DT: work(vec.StretchDT), DU: work(vec.StretchDU), LDY: channelBlock,
@@ -160,25 +159,24 @@ func (j *scanJob) block(part vec.StretchArgs, s, first, c0 int) {
 			A: j.a.data[(c0+c)*j.a.stride:], LDA: j.a.stride,
 			B: j.b.data[first*j.b.stride:], LDB: j.b.stride, C: j.c.data[first*j.c.stride:], LDC: j.c.stride,
 			Tokens: part.Tokens, Channels: min(vec.ScanBlock, part.Channels-c), States: j.a.cols,
+			Soon: j.soon(first, part.Tokens, c0+c),
 		})
 	}
 	j.d.vec.ScanOut(part)
 }
 
-// ask is called before each of the blocks of channels that part is carried in: while they compute,
-// and read nothing from memory, a share of the rows that ScanOut and the next ScanIn take is on
-// its way. Those rows are 256 bytes out of 6 KiB and more, too far apart to be foreseen.
-func (j *scanJob) ask(part vec.StretchArgs, first, c0, block int) {
-	share := blocks(part.Tokens, channelBlock/vec.ScanBlock)
-	lo := block * share
-	hi := min(lo+share, part.Tokens)
-	soon := func(m view[float32], first int) {
-		if rows := min(hi, m.rows-first) - lo; rows > 0 {
-			j.d.vec.Ask(m.data[(first+lo)*m.stride+c0:], m.stride, rows, part.Channels)
+// soon are the rows that ScanOut of tokens from first on, and ScanIn of those after them, take from
+// channel c on: on their way while Scan computes, which reads nothing from memory. They are 256
+// bytes out of 6 KiB and more, too far apart to be foreseen.
+func (j *scanJob) soon(first, tokens, c int) (soon [4]vec.Rows) {
+	for i, m := range []view[float32]{j.z, j.dst, j.x, j.dt} {
+		row := first
+		if i >= 2 {
+			row += tokens
+		}
+		if row < m.rows {
+			soon[i] = vec.Rows{X: m.data[row*m.stride+c:], LD: m.stride}
 		}
 	}
-	soon(j.z, first)
-	soon(j.dst, first)
-	soon(j.x, first+part.Tokens)
-	soon(j.dt, first+part.Tokens)
+	return soon
 }

@@ -400,7 +400,7 @@ func slimTilesAMX(c *float32, w *uint16, ldw int, x *uint16, ldx int, steps int,
 func fusedAMX(n int)
 
 //go:noescape
-func scanAVX512(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldy int, ldb int, n int, states int)
+func scanAVX512(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldy int, ldb int, n int, states int, soon *int)
 
 //go:noescape
 func scanAVX2(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldy int, ldb int, n int)

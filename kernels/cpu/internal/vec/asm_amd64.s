@@ -11906,9 +11906,9 @@ loop:
 	BYTE $0xc0
 	RET
 
-// func scanAVX512(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldy int, ldb int, n int, states int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·scanAVX512(SB), NOSPLIT, $0-88
+// func scanAVX512(y *float32, dt *float32, du *float32, h *float32, a *float32, b *float32, c *float32, ldy int, ldb int, n int, states int, soon *int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·scanAVX512(SB), NOSPLIT, $0-96
 	MOVQ      states+80(FP), AX
 	MOVQ      $-1, CX
 	SHLXQ     AX, CX, CX
@@ -11966,6 +11966,11 @@ token:
 	VMOVUPS.Z   (DI), K1, Z16
 	VMOVUPS.Z   (R8), K1, Z17
 	MOVQ        SI, R13
+	MOVQ        soon+88(FP), R14
+	MOVQ        (R14), R15
+	PREFETCHT1  (R15)
+	ADDQ        8(R14), R15
+	MOVQ        R15, (R14)
 	MOVQ        R13, R14
 	ADDQ        AX, R13
 	VMOVUPS.Z   (R14), K1, Z18
@@ -12037,6 +12042,11 @@ token:
 	VSHUFF64X2  $0x88, Z21, Z20, Z18
 	VSHUFF64X2  $0xdd, Z21, Z20, Z19
 	VADDPS      Z19, Z18, Z18
+	MOVQ        soon+88(FP), R14
+	MOVQ        16(R14), R15
+	PREFETCHT1  (R15)
+	ADDQ        24(R14), R15
+	MOVQ        R15, 16(R14)
 	MOVQ        R13, R14
 	ADDQ        AX, R13
 	VMOVUPS.Z   (R14), K1, Z19
@@ -12108,6 +12118,11 @@ token:
 	VSHUFF64X2  $0x88, Z22, Z21, Z19
 	VSHUFF64X2  $0xdd, Z22, Z21, Z20
 	VADDPS      Z20, Z19, Z19
+	MOVQ        soon+88(FP), R14
+	MOVQ        32(R14), R15
+	PREFETCHT1  (R15)
+	ADDQ        40(R14), R15
+	MOVQ        R15, 32(R14)
 	MOVQ        R13, R14
 	ADDQ        AX, R13
 	VMOVUPS.Z   (R14), K1, Z20
@@ -12179,6 +12194,11 @@ token:
 	VSHUFF64X2  $0x88, Z23, Z22, Z20
 	VSHUFF64X2  $0xdd, Z23, Z22, Z21
 	VADDPS      Z21, Z20, Z20
+	MOVQ        soon+88(FP), R14
+	MOVQ        48(R14), R15
+	PREFETCHT1  (R15)
+	ADDQ        56(R14), R15
+	MOVQ        R15, 48(R14)
 	MOVQ        R13, R14
 	ADDQ        AX, R13
 	VMOVUPS.Z   (R14), K1, Z21

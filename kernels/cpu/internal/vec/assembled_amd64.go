@@ -123,7 +123,7 @@ func (a *assembled) funcs() Funcs {
 		WidenBF16: converted(a, a.widenBF16, widenBF16), WidenF16: converted(a, a.widenF16, widenF16),
 		RoundBF16: converted(a, a.roundBF16, roundBF16), RoundF16: converted(a, a.roundF16, roundF16),
 		Moments: a.rowMoments, AddMoments: a.rowAddMoments, Normalize: a.normalized, Rotate: a.rotated,
-		Conv: a.convStrips, ScanIn: a.scanInStrips, ScanOut: a.scanOutStrips, Scan: a.scan, Ask: askFor, Fused: a.multiplyAdds, Sum: a.total,
+		Conv: a.convStrips, ScanIn: a.scanInStrips, ScanOut: a.scanOutStrips, Scan: a.scan, Fused: a.multiplyAdds, Sum: a.total,
 		Grads: a.training(),
 	}
 	if a.f32.pack != nil {
@@ -286,11 +286,4 @@ func (a *assembled) total(x []float32) (all float32) {
 		all = a.sum(&x[0], n)
 	}
 	return all + sum(x[n*sumBlock:])
-}
-
-func askFor(x []float32, ldx, rows, n int) {
-	const line = 16
-	if n >= line && rows > 0 {
-		ask(&x[0], ldx, rows, n/line)
-	}
 }

@@ -2,7 +2,10 @@
 
 package vec
 
-import "math"
+import (
+	"math"
+	"unsafe"
+)
 
 // strips calls do for vectors of channels from at on: with 1 for as many vectors as a strip has,
 // with 0 for one, of cols channels. It returns how many channels it was called for; Go does the
@@ -76,7 +79,15 @@ func scan512(s ScanArgs) {
 	var a [ScanBlock * ScanBlock]float32
 	copy(a[:ScanBlock*s.States], s.A)
 	scaleAVX512(&a[0], math.Log2E, s.States)
-	scanAVX512(&s.Y[0], &s.DT[0], &s.DU[0], &s.H[0], &a[0], &s.B[0], &s.C[0], s.LDY, s.LDB, s.Tokens, s.States)
+	// Addresses are numbers here, for they run past the end of what they are asked for.
+	var soon [2 * len(s.Soon)]int
+	for i, rows := range s.Soon {
+		soon[2*i] = int(uintptr(unsafe.Pointer(&a)))
+		if rows.X != nil {
+			soon[2*i], soon[2*i+1] = int(uintptr(unsafe.Pointer(&rows.X[0]))), 4*rows.LD
+		}
+	}
+	scanAVX512(&s.Y[0], &s.DT[0], &s.DU[0], &s.H[0], &a[0], &s.B[0], &s.C[0], s.LDY, s.LDB, s.Tokens, s.States, &soon[0])
 }
 
 // scan256 takes channel by channel with sixteen states.
@@ -84,6 +95,11 @@ func scan256(s ScanArgs) {
 	if s.States != 16 || s.LDB != s.LDC || s.Tokens == 0 {
 		scan(s)
 		return
+	}
+	for _, rows := range s.Soon {
+		if rows.X != nil {
+			ask(&rows.X[0], rows.LD, s.Tokens, 1)
+		}
 	}
 	for ch := range s.Channels {
 		scanAVX2(&s.Y[ch], &s.DT[ch], &s.DU[ch], &s.H[ch*s.LDH], &s.A[ch*s.LDA], &s.B[0], &s.C[0], s.LDY, s.LDB, s.Tokens)

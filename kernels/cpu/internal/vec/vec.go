@@ -83,10 +83,6 @@ type Funcs struct {
 	// h ← exp(dt·a)·h + du·b, y = Σ h·c.
 	Scan func(s ScanArgs)
 
-	// Ask says that n values of each of so many rows of x will be read or written soon. It computes
-	// nothing.
-	Ask func(x []float32, ldx, rows, n int)
-
 	// What the processor can do at most, to hold the others against. Fused does n rounds of
 	// x = x/2 + 1 in registers, n at least 1, and returns x and the floating-point operations
 	// that it did; Sum is the sum of x, in some order, with as little work for each byte read as
@@ -128,6 +124,15 @@ type ScanArgs struct {
 	B, C                     []float32 // [tokens, states]
 	LDB, LDC                 int
 	Tokens, Channels, States int
+	// Soon are rows, one for each token and of as many channels, that are read or written soon:
+	// they are asked for. Any may be nil.
+	Soon [4]Rows
+}
+
+// Rows are rows of a matrix, LD values apart.
+type Rows struct {
+	X  []float32
+	LD int
 }
 
 // Go is the set in plain Go.
@@ -143,7 +148,7 @@ func Go() Funcs {
 		Moments: moments, AddMoments: addMoments, Normalize: normalize, Rotate: rotate,
 		Scores: scoresBy(dot), ScoresBF16: scoresBy(dotBF16), ScoresF16: scoresBy(dotF16),
 		Values: valuesBy(weightedRows), ValuesBF16: valuesBy(weightedRowsBF16), ValuesF16: valuesBy(weightedRowsF16),
-		Conv: conv, ScanIn: scanIn, ScanOut: scanOut, Scan: scan, Ask: func([]float32, int, int, int) {}, Fused: fused, Sum: sum,
+		Conv: conv, ScanIn: scanIn, ScanOut: scanOut, Scan: scan, Fused: fused, Sum: sum,
 		Grads: goGrads(),
 	}
 }

@@ -8,17 +8,18 @@ import (
 
 // scan512 is
 //
-//	func scanAVX512(y, dt, du, h, a *float32, b, c *float32, ldb, n, states int)
+//	func scanAVX512(y, dt, du, h, a, b, c *float32, ldy, ldb, n, states int, soon *int)
 //
 // sixteen channels of a selective scan over n tokens: y, dt and du are [n, 16] with leading
 // dimension ldy, h and a [16, states] with states from 1 to 16, b and c [n, states] with ldb.
 //
 //	h ← 2^(dt·a)·h + du·b,   y = Σ h·c
 //
-// The state stays in registers, a channel in each.
+// The state stays in registers, a channel in each. soon are four addresses and what to add to each
+// for the next token: a line at each is asked for with every token.
 func scan512() {
 	set := avx512{}
-	TEXT("scanAVX512", NOSPLIT, "func(y, dt, du, h, a, b, c *float32, ldy, ldb, n, states int)")
+	TEXT("scanAVX512", NOSPLIT, "func(y, dt, du, h, a, b, c *float32, ldy, ldb, n, states int, soon *int)")
 	Pragma("noescape")
 	mask := K()
 	states := Load(Param("states"), GP64()).(reg.GPVirtual)
@@ -69,6 +70,7 @@ func scan512() {
 	MOVQ(a0, first)
 	columns := make([]reg.VecVirtual, 4)
 	for j := range columns {
+		askSoon(j)
 		a := GP64()
 		MOVQ(first, a)
 		ADDQ(states, first)
@@ -92,6 +94,15 @@ func scan512() {
 	}
 	VZEROUPPER()
 	RET()
+}
+
+// askSoon asks for what is at address i of soon, and moves it on.
+func askSoon(i int) {
+	soon, at := Load(Param("soon"), GP64()).(reg.GPVirtual), GP64()
+	MOVQ(Mem{Base: soon, Disp: 16 * i}, at)
+	PREFETCHT1(Mem{Base: at})
+	ADDQ(Mem{Base: soon, Disp: 16*i + 8}, at)
+	MOVQ(at, Mem{Base: soon, Disp: 16 * i})
 }
 
 // scan256 is
