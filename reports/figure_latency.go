@@ -15,7 +15,8 @@ import (
 const wanted = 0.95
 
 // drawLatency draws seconds against tokens generated, a line for each model.
-func drawLatency(rs []results.Result) (picture, error) {
+func drawLatency(all []results.Result) (picture, error) {
+	rs := withMetric(all, "generation")
 	fields := []field{byDevice, byMachine, byThreads, byDType, byBatch, byPrompt}
 	x := chart.Axis{Label: "Tokens generated", Scale: chart.Log2}
 	y := chart.Axis{Label: "Generation latency", Unit: "s", Scale: chart.Log10}
@@ -25,7 +26,7 @@ func drawLatency(rs []results.Result) (picture, error) {
 	}
 	return picture{
 		chart:      chart.Chart{Width: widthFor(panels), Columns: columnsFor(panels), Panels: panels},
-		said:       []string{sizes},
+		said:       append([]string{sizes}, memoryUse(rs, all)...),
 		conditions: append(conditions(rs, byBatch, byPrompt), spread(panels, "run")),
 	}, nil
 }
@@ -104,7 +105,8 @@ const leastWindows = 8
 // drawTokenLatency draws the time of a decode step against the tokens before it. Steps
 // are summarised in windows of equal ratio, first within each run: the steps of one run
 // are not independent, runs are.
-func drawTokenLatency(rs []results.Result) (picture, error) {
+func drawTokenLatency(all []results.Result) (picture, error) {
+	rs := withMetric(all, "token")
 	fields := []field{byDevice, byMachine, byThreads, byDType, byBatch}
 	x := chart.Axis{Label: "Context (tokens)", Scale: chart.Log2}
 	y := chart.Axis{Label: "Time per token", Unit: "s", Scale: chart.Log10}
@@ -117,8 +119,8 @@ func drawTokenLatency(rs []results.Result) (picture, error) {
 	}
 	return picture{
 		chart: chart.Chart{Width: widthFor(panels), Columns: columnsFor(panels), Panels: panels},
-		said: []string{sizes, fmt.Sprintf("Steps are summarised in %d windows of context length, by the median within each run and then over runs; a point lies at the middle step of its window.",
-			len(edges)-1)},
+		said: append([]string{sizes, fmt.Sprintf("Steps are summarised in %d windows of context length, by the median within each run and then over runs; a point lies at the middle step of its window.",
+			len(edges)-1)}, memoryUse(rs, all)...),
 		conditions: append(conditions(rs, byBatch, byPrompt), spread(panels, "run")),
 	}, nil
 }

@@ -77,11 +77,20 @@ func latencyRow(r results.Result, seconds []float64) []Cell {
 	}
 }
 
-// bandwidthUse is the model bandwidth utilisation of the decode steps of r, a generation: empty
-// where rs do not hold the bytes of a step, its time and how fast the device moves bytes.
+// bandwidthUse is the MBU of r, if it is a generation: empty where there is nothing to tell it from.
 func bandwidthUse(r results.Result, rs []results.Result) Cell {
-	if r.Metric != "generation" {
+	share, ok := bandwidthShare(r, rs)
+	if !ok {
 		return Cell{}
+	}
+	return Cell{fmt.Sprintf("%.0f %%", 100*share), share}
+}
+
+// bandwidthShare is the model bandwidth utilisation of the decode steps of r; not ok where rs do not hold
+// the bytes of a step, its time and how fast the device moves bytes.
+func bandwidthShare(r results.Result, rs []results.Result) (share float64, ok bool) {
+	if r.Point.Gen < 2 {
+		return 0, false // there is no step
 	}
 	var bytes float64
 	var seconds, rates []float64
@@ -99,10 +108,9 @@ func bandwidthUse(r results.Result, rs []results.Result) Cell {
 		}
 	}
 	if bytes == 0 || len(seconds) == 0 || len(rates) == 0 {
-		return Cell{}
+		return 0, false
 	}
-	share := bytes / stat.Median(seconds) / stat.Median(rates)
-	return Cell{fmt.Sprintf("%.0f %%", 100*share), share}
+	return bytes / stat.Median(seconds) / stat.Median(rates), true
 }
 
 // settingOf is what rates of memory are of.

@@ -119,6 +119,7 @@ var measuredBy = map[string]string{
 
 // beside are metrics that a figure of a metric shows too.
 var beside = map[string][]string{
+	"generation": {"token", "token_bytes", "copy_rate", "read_rate"}, "token": {"token_bytes", "copy_rate", "read_rate"},
 	"op_time": {"read_rate", "multiply_add_rate"}, "training_sinkhorn_iterations": {"training_expert_tokens"}, "answers": {"chance"},
 }
 
