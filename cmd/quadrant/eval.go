@@ -41,7 +41,8 @@ func newEval(a *app) *cobra.Command {
 		Long: `Asks a model the questions of evaluation tasks and marks its answers by the rules
 of EleutherAI's lm-evaluation-harness, to the last digit.
 
-Published tasks (--data takes the folder of their data, or one task's file):
+Published tasks (--data takes the folder of their data, or one task's file; 'quadrant
+pull --dataset' downloads them):
   ` + taskNames() + `
 
 Tasks made of text held out from training, or of a seed, for models too small for

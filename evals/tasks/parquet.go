@@ -11,12 +11,15 @@ import (
 	"quadrant/internal/parquet"
 )
 
-// How much a parquet file of questions may hold: questions stay in memory, and a dictionary
-// can say the same text a million times. The largest published set has 100,000.
-const (
-	maxRecords = 1 << 20
-	maxText    = 1 << 30 // bytes
-)
+// questionLimits are how much a parquet file of questions may hold: questions stay in
+// memory, and a dictionary can say the same text a million times. The largest published set
+// has 100,000.
+var questionLimits = limits{rows: 1 << 20, text: 1 << 30}
+
+type limits struct {
+	rows int64
+	text int // bytes
+}
 
 // readParquet hands each row of a parquet file to take, as Hugging Face writes data sets:
 // numbers, strings, lists of them, and groups of these. A file that is cut off or damaged
@@ -26,12 +29,17 @@ func readParquet(name string, in io.ReaderAt, size int64, take func(record) erro
 	if err != nil {
 		return err
 	}
+	return questionLimits.read(name, f, take)
+}
+
+// read is readParquet for a file that is open.
+func (most limits) read(name string, f *parquet.File, take func(record) error) error {
 	slots, err := slotsOf(f.Columns())
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if f.NumRows() > maxRecords {
-		return fmt.Errorf("%s has %d rows, at most %d are read as questions: divide the file", name, f.NumRows(), maxRecords)
+	if f.NumRows() > most.rows {
+		return fmt.Errorf("%s has %d rows, at most %d are read as questions: divide the file", name, f.NumRows(), most.rows)
 	}
 	all := make([]int, len(slots))
 	for i := range all {
@@ -50,8 +58,8 @@ func readParquet(name string, in io.ReaderAt, size int64, take func(record) erro
 			}
 			text += n
 		}
-		if text > maxText {
-			return fmt.Errorf("%s: with row %d its text has more than %d bytes: divide the file", name, row.Number, maxText)
+		if text > most.text {
+			return fmt.Errorf("%s: with row %d its text has more than %d bytes: divide the file", name, row.Number, most.text)
 		}
 		if err := take(r); err != nil {
 			return err

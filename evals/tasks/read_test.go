@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
 
+	parquetfile "quadrant/internal/parquet"
 	"quadrant/internal/python"
 )
 
@@ -278,6 +280,24 @@ func TestDamagedParquet(t *testing.T) {
 			_ = read(changed)
 		}
 	}
+}
+
+// A small file that says the same again and again does not fill the memory.
+func TestParquetLimits(t *testing.T) {
+	type row struct {
+		Text string `parquet:"text,dict,zstd"`
+	}
+	data := rows(t, slices.Repeat([]row{{strings.Repeat("work and no play ", 1000)}}, 500)...)
+	f, err := parquetfile.Read("f.parquet", strings.NewReader(data), int64(len(data)))
+	if err != nil || len(data) > 200_000 {
+		t.Fatalf("%d bytes, %v", len(data), err)
+	}
+	take := func(record) error { return nil }
+	if err := (limits{rows: 500, text: 500 * 17_000}).read("f.parquet", f, take); err != nil {
+		t.Error(err)
+	}
+	wantError(t, limits{rows: 499, text: 1 << 30}.read("f.parquet", f, take), "f.parquet has 500 rows, at most 499 are read as questions")
+	wantError(t, limits{rows: 500, text: 100 * 17_000}.read("f.parquet", f, take), "f.parquet: with row 101 its text has more than 1700000 bytes")
 }
 
 func FuzzReadLines(f *testing.F) {

@@ -96,9 +96,9 @@ type pages struct {
 	sums  bool // check them
 }
 
-// maxHeader is the bytes of a page's header, in which some writers put the least and the
+// maxHeader is the bytes of the longest header of a page, in which some writers put the least and the
 // greatest value.
-const maxHeader = 16 << 20
+const maxHeader = 128 << 20
 
 // next is the next page and its content as it lies in the file, or io.EOF.
 func (p *pages) next() (header, []byte, error) {

@@ -284,6 +284,15 @@ func TestReadsFilesOfOtherWriters(t *testing.T) {
 	}
 }
 
+// A page's header may be long: this writer puts the least and the greatest value into it.
+func TestLongTexts(t *testing.T) {
+	rows := records(3)
+	for i := range rows {
+		rows[i].Text = strings.Repeat(string(rune('a'+i)), 3<<20)
+	}
+	compare(t, written(t, rows))
+}
+
 // Columns are read alone, in the order asked for; the schema says what they are.
 func TestColumns(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.parquet")
