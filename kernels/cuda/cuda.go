@@ -54,6 +54,7 @@ type Device struct {
 	drv             Driver
 	products        Products
 	multiprocessors int
+	rowCopies       bool    // the GPU copies pieces of memory by one instruction
 	wgmmaFrom       int     // rows of a product that are worth wgmma; 0 without it
 	avoids          string  // what the GPU has and this device does not use, in its name
 	library         Library // of products, nil where they are ours
@@ -85,6 +86,7 @@ func New(drv Driver, products Products) (*Device, error) {
 	}
 	d := &Device{drv: drv, products: products, multiprocessors: max(1, multiprocessors), live: map[uint64]bool{},
 		memory: arena{drv: drv, sizes: map[uint64]int{}, idle: map[int][]uint64{}}}
+	d.rowCopies = has90(major)
 	if has90a(major, minor) {
 		d.wgmmaFrom = wgmmaRows
 	}

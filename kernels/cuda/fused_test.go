@@ -2,6 +2,7 @@ package cuda_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -17,25 +18,37 @@ import (
 func TestActivationWithProduct(t *testing.T) {
 	for _, gate := range []string{"none", "first", "second"} {
 		for _, to := range []string{"apart", "in place", "over the input"} {
-			t.Run(gate+"/"+to, func(t *testing.T) {
-				launches := &naming{driver: driver{machine(ptxsim.Forward)}}
-				dev, err := cuda.New(launches, cuda.Split)
-				if err != nil {
-					t.Fatal(err)
-				}
-				got, want := activated(t, dev, gate, to), activated(t, ref.New(), gate, to)
-				for i, w := range want {
-					if off := got[i] - w; off > 1e-5 || off < -1e-5 || got[i] != got[i] {
-						t.Fatalf("element %d is %v, want %v", i, got[i], w)
-					}
-				}
-				apart := strings.Contains(strings.Join(launches.names, " "), "activation")
-				if apart != (to == "over the input") {
-					t.Errorf("the launches are %v", launches.names)
-				}
-			})
+			for _, of := range []operands{{2, 24, 12, kernels.F32}, {1, 96, 70, kernels.BF16}} {
+				activationWithProduct(t, gate, to, of)
+			}
 		}
 	}
+}
+
+// operands are the rows, the inner dimension and the columns of a product, and its weights' type.
+type operands struct {
+	rows, in, out int
+	weights       kernels.Type
+}
+
+func activationWithProduct(t *testing.T, gate, to string, of operands) {
+	t.Run(fmt.Sprintf("%s/%s/%d", gate, to, of.rows), func(t *testing.T) {
+		launches := &naming{driver: driver{machine(ptxsim.Forward)}}
+		dev, err := cuda.New(launches, cuda.Split)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, want := activated(t, dev, gate, to, of), activated(t, ref.New(), gate, to, of)
+		for i, w := range want {
+			if most := 1e-5 * max(1, float32(math.Abs(float64(w)))); !(got[i]-w <= most && w-got[i] <= most) {
+				t.Fatalf("element %d is %v, want %v", i, got[i], w)
+			}
+		}
+		apart := strings.Contains(strings.Join(launches.names, " "), "activation")
+		if apart != (to == "over the input") {
+			t.Errorf("the launches are %v", launches.names)
+		}
+	})
 }
 
 // A naming driver remembers what was launched.
@@ -49,11 +62,19 @@ func (d *naming) Launch(kernel string, grid, block [3]int, shared int, args []by
 	return d.driver.Launch(kernel, grid, block, shared, args)
 }
 
-// activated is a product of two rows, then its activation with one half a gate or without, and
+// activated is a product, then its activation with one half a gate or without, and
 // the product alone.
-func activated(t *testing.T, dev kernels.Device, gate, to string) []float32 {
+func activated(t *testing.T, dev kernels.Device, gate, to string, of operands) []float32 {
 	t.Helper()
-	const rows, in, out = 2, 24, 12
+	values, err := activatedOn(dev, gate, to, of)
+	if err != nil {
+		t.Fatal(fmt.Errorf("%s: %w", dev.Name(), err))
+	}
+	return values
+}
+
+func activatedOn(dev kernels.Device, gate, to string, of operands) ([]float32, error) {
+	rows, in, out := of.rows, of.in, of.out
 	r := rand.New(rand.NewPCG(1, 2))
 	put := func(rows, cols int) kernels.Mat {
 		m, values := dev.Alloc(kernels.F32, rows, cols), make([]float32, rows*cols)
@@ -63,7 +84,13 @@ func activated(t *testing.T, dev kernels.Device, gate, to string) []float32 {
 		kernels.Put(dev, m, values)
 		return m
 	}
-	a, b, y := put(rows, in), put(out, in), put(rows, out)
+	a, y := put(rows, in), put(rows, out)
+	b := dev.Alloc(of.weights, out, in)
+	weights := make([]float32, out*in)
+	for i := range weights {
+		weights[i] = float32(r.NormFloat64())
+	}
+	kernels.Put(dev, b, weights)
 	op := kernels.Activation{X: y, Act: kernels.SiLU}
 	switch gate {
 	case "first":
@@ -83,7 +110,7 @@ func activated(t *testing.T, dev kernels.Device, gate, to string) []float32 {
 	s.Do(kernels.MatMul{Dst: y, A: a, B: b})
 	s.Do(op)
 	if err := dev.Sync(); err != nil {
-		t.Fatal(fmt.Errorf("%s: %w", dev.Name(), err))
+		return nil, err
 	}
 	all := make([]float32, y.Len())
 	kernels.Get(dev, all, y)
@@ -91,5 +118,5 @@ func activated(t *testing.T, dev kernels.Device, gate, to string) []float32 {
 	s.Do(kernels.Copy{Dst: whole, X: op.Dst})
 	values := make([]float32, whole.Len())
 	kernels.Get(dev, values, whole)
-	return append(all, values...)
+	return append(all, values...), dev.Sync()
 }

@@ -78,7 +78,7 @@ if chosen devices; then
 	cat devices.log
 fi
 
-chosen models && check models '^TestGPU(Models|ChangesThreads|Library)$' 120
+chosen models && check models '^TestGPU(Models|Steps|ChangesThreads|Library)$' 120
 if chosen conformance; then
 	check conformance '^TestGPUConformance$' 200 ||
 		# An invalid access ends all work of its process: look at each op that failed by itself.

@@ -75,6 +75,19 @@ func TestGPUModels(t *testing.T) {
 	}
 }
 
+// So it does token by token with bf16 weights, for which it has other kernels.
+func TestGPUSteps(t *testing.T) {
+	for _, name := range tiny {
+		t.Run(name, func(t *testing.T) {
+			cfg, prompt := preset(t, name), 33
+			if simulated {
+				cfg.Layers, prompt = cfg.Layers[:1], 2
+			}
+			compareTypes(t, cfg, openGPU(t), arch.Types{Weights: kernels.BF16, Cache: kernels.F32}, 1, prompt)
+		})
+	}
+}
+
 // A real GPU trains whole models as the CPU does. Under the simulator it is one small model.
 func TestGPUTraining(t *testing.T) {
 	for _, name := range tiny {

@@ -101,8 +101,13 @@ func compareModel(t *testing.T, cfg arch.Config, dev kernels.Device, prompt int)
 
 func compareModelOf(t *testing.T, cfg arch.Config, dev kernels.Device, seqs, prompt int) {
 	t.Helper()
+	compareTypes(t, cfg, dev, arch.Types{Weights: kernels.F32, Cache: kernels.F32}, seqs, prompt)
+}
+
+func compareTypes(t *testing.T, cfg arch.Config, dev kernels.Device, types arch.Types, seqs, prompt int) {
+	t.Helper()
 	const steps, tolerance = 4, 1e-4
-	got, want := logits(t, cfg, dev, seqs, prompt, steps), logits(t, cfg, ref.New(), seqs, prompt, steps)
+	got, want := logits(t, cfg, dev, types, seqs, prompt, steps), logits(t, cfg, ref.New(), types, seqs, prompt, steps)
 	var off, size float64
 	for i, w := range want {
 		off += (float64(got[i]) - float64(w)) * (float64(got[i]) - float64(w))
@@ -116,9 +121,9 @@ func compareModelOf(t *testing.T, cfg arch.Config, dev kernels.Device, seqs, pro
 }
 
 // logits returns those of the last token of the prompt and of the tokens after it.
-func logits(t *testing.T, cfg arch.Config, dev kernels.Device, seqs, prompt, steps int) []float32 {
+func logits(t *testing.T, cfg arch.Config, dev kernels.Device, types arch.Types, seqs, prompt, steps int) []float32 {
 	t.Helper()
-	m, err := arch.New(cfg, dev, arch.Types{Weights: kernels.F32, Cache: kernels.F32})
+	m, err := arch.New(cfg, dev, types)
 	if err != nil {
 		t.Fatal(err)
 	}

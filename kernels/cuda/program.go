@@ -201,10 +201,12 @@ func (d *Device) markWritten(op kernels.Op) {
 	}
 }
 
-// early reports whether no kernel writes m, so that it may be read at any time.
-func early(m kernels.Mat) int {
-	if m.None() || m.Mem.(*buffer).written {
-		return 0
+// early is 1 if no kernel writes any of ms, so that they may be read at any time, else 0.
+func early(ms ...kernels.Mat) int {
+	for _, m := range ms {
+		if !m.None() && m.Mem.(*buffer).written {
+			return 0
+		}
 	}
 	return 1
 }

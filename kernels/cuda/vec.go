@@ -176,9 +176,19 @@ func (d *Device) fuseProduct(ops []kernels.Op) int {
 	}
 
 	pairs := blocksFor(o.Dst.Cols, vecColumns)
-	split := splitOf(pairs, o.B)
+	split, ahead := splitOf(pairs, o.B), early(o.B)
+	row := d.canRow(o.Dst.Rows, in, o.B)
+	var grid rowGrid
+	if row {
+		units, each := o.Dst.Cols, 1
+		if ep.half > 0 {
+			units, each = ep.half, 2
+		}
+		grid = d.rowGridOf(units, each, o.B.Cols)
+		split, ahead = grid.units, early(o.B, o.Bias, gain, conv.W, conv.Bias)
+	}
 	a := d.begin(o.Dst, in, o.B, o.Bias)
-	a.int(o.Dst.Rows, o.B.Cols, o.Dst.Cols, split, early(o.B))
+	a.int(o.Dst.Rows, o.B.Cols, o.Dst.Cols, split, ahead)
 	a.mats(sum, gain, h)
 	a.float(eps)
 	a.int(ep.act, ep.half, ep.second)
@@ -186,6 +196,10 @@ func (d *Device) fuseProduct(ops []kernels.Op) int {
 	a.pointer(address(conv.W))
 	a.int(conv.X.Cols) // in place of the stride, which is TAPS
 	a.mats(conv.Bias, conv.State)
+	if row {
+		d.launchShared(grid.kernel("step"), [3]int{grid.blocks, 1, 1}, rowThreads, grid.shared, a)
+		return n
+	}
 	d.launch(typed(vecKernel(o.Dst.Rows), o.B), blocksFor(pairs, vecWarps/split), 1, vecWarps*warpThreads, a)
 	return n
 }

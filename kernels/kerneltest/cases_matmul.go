@@ -14,7 +14,7 @@ func (s *suite) products() {
 func (s *suite) matMul() {
 	// Beyond the shapes for edges: a decode step and a prefill of a small model, which a
 	// device may block and share among threads.
-	all := append(shapes(), [3]int{1, 300, 260}, [3]int{66, 70, 90})
+	all := append(shapes(), [3]int{1, 300, 260}, [3]int{1, 320, 260}, [3]int{66, 70, 90})
 	for _, t := range weightTypes {
 		for _, bias := range []bool{false, true} {
 			for _, n := range all {

@@ -2,10 +2,11 @@
 #pragma once
 #include "mathf.h"
 
+enum { SILU = 1 };
 // activate: the functions are numbered as kernels.Act is.
 DEVICE float activate(int act, float x) {
   switch (act) {
-  case 1: return silu(x);
+  case SILU: return silu(x);
   case 2: return 0.5f * x * (1.0f + erfOf(x * 0.70710678f));
   case 3: { // ½x(1 + tanh u) = x·σ(2u)
     float u = 0.79788456f * (x + 0.044715f * x * x * x);

@@ -4,29 +4,9 @@
 // before has ended. What comes before and after the product in a model is done with it: a
 // norm of its input, an activation, the convolution of Mamba, the sum into the residual
 // stream. vec.go says when.
-#include "act.h"
+#include "vec.h"
 
-enum { COLUMNS = 2, DEPTH = 2, VEC_WARPS = 8, TAPS = 4 };
-
-template <class W> struct VecArgs {
-  Fault fault;
-  Mat<float> dst;
-  Mat<const float> a;
-  Mat<const W> b;
-  Mat<const float> bias;
-  long rows, in, out;
-  long split;                 // warps that share two columns: 1, 2, 4 or 8
-  long early;                 // no kernel writes b
-  Mat<float> sum;             // sum += dst, where there is one
-  Mat<const float> gain;      // a is gain ⊙ a/rms(a) where there is a gain, and h is set to it
-  Mat<float> h;
-  double eps;
-  long act, half, second;     // dst's columns j and j+half are a gate and a factor; second swaps them
-  Mat<float> acted;           // where the activation's result goes, if that is not in place
-  Mat<float> conv;            // conv = SiLU of the convolution of dst's first columns
-  Mat<const float> taps, tapBias;  // taps has TAPS columns, its stride here is the number of rows
-  Mat<float> state;
-};
+enum { COLUMNS = 2, DEPTH = 2, VEC_WARPS = 8 };
 
 // Rows is where the rows of A are read from, four elements at a time. A single one is staged in
 // shared memory first, with the norm's gain; several are read where they lie.

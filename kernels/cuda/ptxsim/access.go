@@ -28,6 +28,7 @@ func loads(t map[string]builder) {
 	}
 	t["ld.global.cg.v4.u32"] = loadVector("global", 32, 4)
 	t["atom.global.cas.b32"] = compareAndSwap
+	t["prefetch.global.L2"] = prefetch
 	t["cvta.to.global.u64"], t["cvta.global.u64"] = move(64), move(64)
 	t["cvta.shared.u64"] = apply1(64, 64, func(a uint64) uint64 { return a + sharedWindow })
 	t["cvta.to.shared.u64"] = apply1(64, 64, func(a uint64) uint64 { return a - sharedWindow })
@@ -97,12 +98,31 @@ func (w *warp) place(space string, p uint64, size, lane int, write, volatile boo
 	if off%uint64(size) != 0 {
 		return nil, fmt.Errorf("misaligned: %d bytes at offset %d", size, off)
 	}
+	if space == "shared" && w.b.tiles != nil {
+		if of, err := w.tilesAt(off, size, write); of || err != nil {
+			return a.data[off:], err
+		}
+	}
 	if !volatile {
 		if err := a.touch(off, size, w.now(lane), write); err != nil {
 			return nil, err
 		}
 	}
 	return a.data[off:], nil
+}
+
+// prefetch moves nothing that a kernel could see, but what it asks for must be there.
+func prefetch(d *decoder) (action, error) {
+	if err := d.want(1); err != nil {
+		return nil, err
+	}
+	from, err := d.address(d.at.operands[0], "global")
+	return func(w *warp, mask uint32) error {
+		return each(mask, func(l int) error {
+			_, err := w.b.l.m.bytes(w.regs[from.base][l]+from.offset, 1)
+			return err
+		})
+	}, err
 }
 
 // load: the register may be wider than the type, which then extends its sign or zeros.

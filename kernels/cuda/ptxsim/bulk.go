@@ -11,7 +11,8 @@ import (
 type tile struct {
 	written bool
 	wrote   stamp
-	reads   []stamp // since then
+	reads   []stamp // by products, since then
+	loaded  bool    // by threads
 }
 
 const tileBytes = 16
@@ -74,6 +75,9 @@ func (w *warp) copyTile(to, from uint64, bytes, lane int, p *phases) error {
 		if t.written && !w.tensor.clock.knows(t.wrote) {
 			return errors.New("race: an earlier copy to this place may still be under way")
 		}
+		if t.loaded {
+			return errors.New("a copy onto what threads have loaded is not supported")
+		}
 		for _, r := range t.reads {
 			if !w.tensor.clock.knows(r) {
 				return fmt.Errorf("race: products of warp %d may still read this", r.actor)
@@ -111,6 +115,31 @@ func (b *block) eachTile(to uint64, bytes int, f func(*tile) error) error {
 		}
 	}
 	return nil
+}
+
+// tilesAt checks an access by a thread to what a copy writes, and reports whether it is one: the
+// copy must be known to be over.
+func (w *warp) tilesAt(off uint64, size int, write bool) (bool, error) {
+	of := 0
+	last := (off + uint64(size) - 1) / tileBytes
+	for i := off / tileBytes; i <= last; i++ {
+		t := &w.b.tiles[i]
+		if !t.written {
+			continue
+		}
+		of++
+		switch {
+		case write:
+			return true, errors.New("a write to what a copy has written is not supported")
+		case !w.tensor.clock.knows(t.wrote):
+			return true, errors.New("race: the copy that writes this is not awaited")
+		}
+		t.loaded = true
+	}
+	if of > 0 && of <= int(last-off/tileBytes) {
+		return true, errors.New("a load of what a copy has written and of what is beside it is not supported")
+	}
+	return of > 0, nil
 }
 
 // landOne ends one of the copies under way.
