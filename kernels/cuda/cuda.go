@@ -71,8 +71,7 @@ type Device struct {
 	scratch, panelMemory lent        // shared by launches, which run in order
 
 	memory arena
-	mu     sync.Mutex
-	unused []uint64 // memory that nobody refers to any more
+	unused *unused // memory that nobody refers to any more
 	live   map[uint64]bool
 }
 
@@ -84,7 +83,7 @@ func New(drv Driver, products Products) (*Device, error) {
 			return nil, fmt.Errorf("cuda: %s: %w", m.name, err)
 		}
 	}
-	d := &Device{drv: drv, products: products, multiprocessors: max(1, multiprocessors), live: map[uint64]bool{},
+	d := &Device{drv: drv, products: products, multiprocessors: max(1, multiprocessors), live: map[uint64]bool{}, unused: &unused{},
 		memory: arena{drv: drv, sizes: map[uint64]int{}, idle: map[int][]uint64{}}}
 	d.rowCopies = has90(major)
 	if has90a(major, minor) {
@@ -145,7 +144,8 @@ func (d *Device) Close() error {
 			err = e
 		}
 	}
-	d.live, d.unused = nil, nil
+	d.live = nil
+	d.unused.take()
 	return err
 }
 
@@ -170,24 +170,34 @@ func (d *Device) Alloc(t kernels.Type, rows, cols int) kernels.Mat {
 	}
 	b := &buffer{addr: p}
 	d.live[p] = true
-	runtime.AddCleanup(b, d.release, p)
+	runtime.AddCleanup(b, d.unused.add, p)
 	return kernels.Mat{Type: t, Rows: rows, Cols: cols, Stride: cols, Mem: b}
 }
 
-// release notes memory to be freed: a cleanup runs on a goroutine of its own, where the
-// driver must not be called.
-func (d *Device) release(p uint64) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.unused = append(d.unused, p)
+// unused is memory to be freed. It is apart from the device, which would be kept for ever by the
+// cleanups of what it refers to. These run on a goroutine of their own, where the driver must not
+// be called.
+type unused struct {
+	mu sync.Mutex
+	at []uint64
+}
+
+func (u *unused) add(p uint64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.at = append(u.at, p)
+}
+
+func (u *unused) take() []uint64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	at := u.at
+	u.at = nil
+	return at
 }
 
 func (d *Device) freeUnused() {
-	d.mu.Lock()
-	unused := d.unused
-	d.unused = nil
-	d.mu.Unlock()
-	for _, p := range unused {
+	for _, p := range d.unused.take() {
 		if d.live[p] {
 			delete(d.live, p)
 			d.fail(d.memory.give(p))

@@ -2,7 +2,7 @@ package cuda
 
 // Unused is how many matrices are gone whose memory is not idle yet.
 func Unused(d *Device) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.unused)
+	d.unused.mu.Lock()
+	defer d.unused.mu.Unlock()
+	return len(d.unused.at)
 }

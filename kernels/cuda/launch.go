@@ -121,7 +121,7 @@ func (d *Device) lend(l *lent, bytes int) uint64 {
 	}
 	if l.at != 0 {
 		d.dropGraphs()
-		d.release(l.at)
+		d.unused.add(l.at)
 	}
 	l.at, l.bytes, d.live[p] = p, bytes, true
 	return p

@@ -88,6 +88,7 @@ func (m *Machine) Launch(name string, grid, block [3]int, shared int, args []byt
 		return nil
 	}
 	m.launch++
+	m.forget()
 	l := &launcher{m: m, k: k, grid: grid, dim: block, args: args, shared: shared}
 	if err := l.run(); err != nil {
 		return fmt.Errorf("ptxsim: %w", err)

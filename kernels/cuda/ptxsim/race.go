@@ -81,3 +81,21 @@ func (a *allocation) touch(off uint64, size int, now visit, write bool) error {
 	}
 	return nil
 }
+
+// shadesKept is how many shades, of 48 bytes each, a machine keeps from one launch to the next.
+const shadesKept = 1 << 22
+
+// forget drops shades where they have become many: those of launches before say nothing of races
+// in the next, and are kept only to be used again.
+func (m *Machine) forget() {
+	n := 0
+	for _, a := range m.allocs {
+		n += len(a.shade)
+	}
+	if n <= shadesKept {
+		return
+	}
+	for _, a := range m.allocs {
+		a.shade = nil
+	}
+}
