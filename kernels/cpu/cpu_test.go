@@ -42,13 +42,13 @@ func TestNonFinite(t *testing.T) {
 	}
 }
 
-// conform runs a suite on every variant with two threads, and on the one that is opened without
-// a name with the other numbers of threads. With -short, in which the race detector runs, it
-// leaves out what divides no work otherwise than what is left.
+// conform runs a suite on every variant with two threads, for variants divide products differently,
+// and on the one that is opened without a name with the other numbers of threads, too, but for a
+// short run.
 func conform(t *testing.T, suite func(*testing.T, func() kernels.Device, kerneltest.Tolerance), threads ...int) {
 	for i, variant := range cpu.Variants() {
 		for _, threads := range threads {
-			if other := i > 0; other && threads != 2 || testing.Short() && (other || threads != 2) {
+			if threads != 2 && (i > 0 || testing.Short()) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s, %d threads", variant, threads), func(t *testing.T) {
