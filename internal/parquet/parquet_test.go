@@ -234,11 +234,14 @@ func peersFiles(t *testing.T) []string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/parquet-go/parquet-go").Output()
 	if err != nil {
-		t.Skipf("the peer's files are not at hand: %v", err)
+		t.Skipf("the peer's files are not at hand: go list -m: %v", err)
 	}
 	files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), "testdata", "*.parquet"))
-	if err != nil || len(files) == 0 {
-		t.Skipf("the peer's files are not at hand: %v", err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Skipf("the peer's files are not at hand: none in %s (the module is not downloaded)", strings.TrimSpace(string(out)))
 	}
 	return files
 }
@@ -272,8 +275,12 @@ func TestReadsFilesOfOtherWriters(t *testing.T) {
 			if why := notAsThePeer[filepath.Base(file)]; why != "" {
 				t.Skip(why)
 			}
-			if info, err := os.Stat(file); err != nil || info.Size() > 1<<18 {
-				t.Skipf("%d bytes, %v", info.Size(), err)
+			const most = 1 << 18 // bytes
+			switch info, err := os.Stat(file); {
+			case err != nil:
+				t.Fatal(err)
+			case info.Size() > most:
+				t.Skipf("the file has %d bytes: those of more than %d are left out, for time", info.Size(), most)
 			}
 			data, err := os.ReadFile(file)
 			if err != nil {
