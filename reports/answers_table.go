@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -77,13 +78,7 @@ func byAccuracy(ends []tested) (tasks [][]tested) {
 		slices.SortStableFunc(task, func(a, b tested) int {
 			x, _ := a.accuracy()
 			y, _ := b.accuracy()
-			switch {
-			case x > y:
-				return -1
-			case x < y:
-				return 1
-			}
-			return 0
+			return cmp.Compare(y, x)
 		})
 	}
 	return tasks

@@ -127,18 +127,19 @@ func (a *app) synthOne(ctx context.Context, task *synth.Task, name string, cfg a
 	return s.write(rs...)
 }
 
-// known reports whether s knows how well the model does, and writes what guessing is worth.
-func (r synthRun) known(s *sink) (all bool, err error) {
+// known reports whether s knows how well the model does in the end, and writes what guessing is
+// worth. It asks for the tests on the way, too, so that what s has of them is shown.
+func (r synthRun) known(s *sink) (inTheEnd bool, err error) {
 	for i := 1; i <= synthTests; i++ {
-		all = s.known(r.result((i*r.flags.steps+synthTests-1)/synthTests, "answers")) // the last is of the last step
+		inTheEnd = s.known(r.result((i*r.flags.steps+synthTests-1)/synthTests, "answers"))
 	}
 	chance := r.result(0, "chance", r.task.Chance())
 	chance.Subject = results.Subject{Model: "chance", Family: "baseline", Weights: "none"}
 	chance.Point.Batch = 0
 	if s.known(chance) {
-		return all, nil
+		return inTheEnd, nil
 	}
-	return all, s.write(chance)
+	return inTheEnd, s.write(chance)
 }
 
 // learn trains, and tests on the way: what came out, in order.
